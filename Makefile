@@ -1,0 +1,76 @@
+# make help lists the targets. Every target sets up .venv first; a second call does no set-up work.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON  ?= python3.11
+PROFILE ?= demo
+SEEDS   ?=
+JOBS    ?= 1
+PROTOCOL ?= controlled
+EXTRAS  ?= experiments,slurm,dev
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+READY := $(VENV)/.ready
+TABLE  = $(BIN)/python -m experiments.table profile=$(PROFILE) protocol=$(PROTOCOL) jobs=$(JOBS) $(if $(SEEDS),seeds=$(SEEDS)) $(ARGS)
+
+# Nothing asks, nothing waits for a hub or an account.
+export WANDB_SILENT := true
+export TOKENIZERS_PARALLELISM := false
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z0-9_%-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(READY) ## create .venv with the pinned versions (minutes the first time: fairseq compiles)
+
+# fairseq is built against the torch that is already installed (no build isolation), else pip would fetch a second one.
+$(READY): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; install Python 3.11 or call make PYTHON=/path/to/python3.11"; exit 2; }
+	@command -v cc >/dev/null || { echo "error: no C compiler (cc) found; fairseq needs one, e.g. Debian's build-essential"; exit 2; }
+	@echo "Setting up .venv (once; fairseq compiles, about five minutes on two cores)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -c constraints.txt torch numpy cython setuptools wheel
+	$(BIN)/python -m pip install -q --no-build-isolation -c constraints.txt -e '.[$(EXTRAS)]'
+	@touch $@
+
+.PHONY: demo
+demo: $(READY) ## the main job: train five encodings on embedded text, print the table (minutes, CPU)
+	$(BIN)/python -m experiments.table table=alm profile=demo tracker=offline $(ARGS)
+
+.PHONY: test
+test: $(READY) ## the tests (under 20 minutes on two cores)
+	$(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
+
+.PHONY: test-slow
+test-slow: $(READY) ## the long tests
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+.PHONY: table-alm
+table-alm: $(READY) ## the autoregressive table: PROFILE=demo|small|paper SEEDS=5 PROTOCOL=controlled|published JOBS=1
+	$(TABLE) table=alm
+
+data-%: $(READY) ## prepare a data set: data-pydoc, data-wikitext2, data-wikitext103, data-wikitext103_bpe
+	$(BIN)/python -m data_prep.$* $(ARGS)
+
+.PHONY: lint
+lint: $(READY) ## ruff check and format check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: format
+format: $(READY) ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: lock
+lock: $(READY) ## write the installed versions to constraints.txt
+	{ sed -n '/^#/p' constraints.txt; $(BIN)/python -m pip freeze --all --exclude-editable | grep -v '^pip==' | sed 's/+cpu//' | sort -f; } > constraints.new
+	mv constraints.new constraints.txt
+
+.PHONY: clean
+clean: ## remove .venv and caches (results and data stay)
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,202 @@
+"""Overrides to a checked config; every mistake becomes one :class:`UserError` that names the nearest valid choice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, Sweep
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from experiments.config.schema import BELOW_ONE, MINIMUM, RunConfig
+from experiments.errors import UserError, nearest
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+
+
+def compose(overrides: list[str]) -> DictConfig:
+    """The config of one run from hydra overrides such as ``["encoding=rope", "seed=2"]``.
+
+    Raises:
+        UserError: a misspelt group, option, key or value, or a combination that cannot be.
+    """
+    with _hydra():
+        _check_overrides(overrides)
+        try:
+            config = hydra_compose("config", overrides=overrides)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise UserError(_first_line(error)) from None
+    return validate(config)
+
+
+def check_overrides(overrides: list[str]) -> None:
+    """Refuse misspelt groups, options and keys among ``overrides``; sweeps (``seed=1,2``, ``glob(...)``) are allowed."""
+    with _hydra():
+        _check_overrides(overrides)
+
+
+def validate(config: DictConfig) -> DictConfig:
+    """Check types, ranges and combinations, resolve every interpolation, and return a read-only config.
+
+    Raises:
+        UserError: naming the key, its value and what was expected.
+    """
+    try:
+        typed = OmegaConf.merge(OmegaConf.structured(RunConfig), OmegaConf.to_container(config, resolve=True))
+        OmegaConf.to_container(typed, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None) or "?"
+        raise UserError(f"{key}: {_first_line(error)}") from None
+    for key, smallest in MINIMUM.items():
+        value = OmegaConf.select(typed, key)
+        if value is not None and not (math.isfinite(value) and value >= smallest):
+            raise UserError(f"{key}={value}: expected a number of at least {smallest:g}")
+    for key in BELOW_ONE:
+        if OmegaConf.select(typed, key) >= 1:
+            raise UserError(f"{key}={OmegaConf.select(typed, key)}: a dropout rate is below 1")
+    _check_combinations(typed)
+    plain = OmegaConf.create(OmegaConf.to_container(typed, resolve=True, enum_to_str=True))
+    OmegaConf.set_readonly(plain, True)
+    OmegaConf.set_struct(plain, True)
+    return plain
+
+
+def _check_combinations(config: DictConfig) -> None:
+    model, recipe, protocol, encoding = config.model, config.recipe, config.protocol, config.encoding
+    if model.embed_dim % model.num_heads:
+        raise UserError(f"model.embed_dim={model.embed_dim} is not a multiple of model.num_heads={model.num_heads}")
+    if config.attention.name not in ("linear", "softmax"):
+        raise UserError(f"attention.name={config.attention.name}: expected linear or softmax")
+    if len(recipe.adam_betas) != 2 or not all(0 <= beta < 1 for beta in recipe.adam_betas):
+        raise UserError(f"recipe.adam_betas={list(recipe.adam_betas)}: expected two numbers in [0, 1)")
+    if recipe.context_window >= recipe.tokens_per_sample:
+        raise UserError(
+            f"recipe.context_window={recipe.context_window} leaves no token to evaluate of "
+            f"recipe.tokens_per_sample={recipe.tokens_per_sample}"
+        )
+    if str(protocol.absolute) == "learned" and recipe.tokens_per_sample > model.max_positions:
+        raise UserError(
+            f"recipe.tokens_per_sample={recipe.tokens_per_sample} exceeds the learned positions, "
+            f"model.max_positions={model.max_positions}"
+        )
+    permutes = encoding.name == "permuteformer" or encoding.options.get("core") == "permutation"
+    limit = protocol.permutation_limit
+    if permutes and limit is not None and recipe.tokens_per_sample > limit:
+        raise UserError(
+            f"recipe.tokens_per_sample={recipe.tokens_per_sample}: the published permutation tables end at {limit}; "
+            "use protocol=controlled or protocol.permutation_limit=null for longer sequences"
+        )
+
+
+def _check_overrides(overrides: list[str]) -> None:
+    try:
+        parsed = OverridesParser.create().parse_overrides(overrides)
+    except OverrideParseException as error:
+        raise UserError(f"cannot read {error.override!r}: expected key=value, e.g. encoding=rope or seed=1,2,3") from None
+    loader = GlobalHydra.instance().config_loader()
+    groups = [name for name in loader.list_groups("") if name != "hydra"]
+    choices: list[str] = []
+    keys: list[Override] = []
+    for override in parsed:
+        if override.key_or_group in groups and not override.is_add():
+            options = loader.get_group_options(override.key_or_group)
+            _check_option(override, options)
+            choices.append(f"{override.key_or_group}={next(_elements(override, options))}")
+        elif not override.key_or_group.startswith("hydra") and not override.is_add():
+            keys.append(override)
+    try:
+        base = hydra_compose("config", overrides=choices)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(_missing_preset(error)) from None
+    known = sorted(_leaves(base)) + groups
+    for override in keys:
+        if not _known(base, override.key_or_group):
+            raise UserError(
+                f"unknown key '{override.key_or_group}'{nearest(override.key_or_group, known)} "
+                "(all keys: python -m experiments.train --cfg job)"
+            )
+        if OmegaConf.is_dict(OmegaConf.select(base, override.key_or_group)) and not isinstance(
+            override.value(), dict
+        ):
+            raise UserError(f"'{override.key_or_group}' is a group of keys and takes no single value")
+
+
+def _check_option(override: Override, options: list[str]) -> None:
+    if override.is_delete():
+        raise UserError(f"'{override.input_line}': the group '{override.key_or_group}' cannot be left out")
+    chosen = list(_elements(override, options))
+    if not chosen:
+        raise UserError(f"'{override.input_line}' matches none of: {', '.join(options)}")
+    for option in chosen:
+        if option not in options:
+            raise UserError(
+                f"{override.key_or_group}={option}: unknown{nearest(option, options)} (choices: {', '.join(options)})"
+            )
+
+
+def _elements(override: Override, options: list[str]) -> Iterator[str]:
+    """The option names that a group's override stands for, sweeps and globs expanded."""
+    value = override.value()
+    if isinstance(value, Glob):
+        yield from value.filter(options)
+    elif isinstance(value, ChoiceSweep):
+        for element in value.list:
+            yield from element.filter(options) if isinstance(element, Glob) else [str(element)]
+    elif isinstance(value, Sweep):
+        yield from (str(element) for element in override.sweep_iterator())
+    else:
+        yield str(value)
+
+
+def _known(base: DictConfig, key: str) -> bool:
+    node = base
+    parts = key.split(".")
+    for position, part in enumerate(parts):
+        if not OmegaConf.is_dict(node) or part not in node:
+            return False
+        if parts[: position + 1] == ["engine", "fairseq"]:
+            return True
+        node = node._get_node(part)
+    return True
+
+
+def _leaves(node: DictConfig, prefix: str = "") -> Iterator[str]:
+    for key in node:
+        child = node._get_node(key)
+        name = f"{prefix}{key}"
+        yield name
+        if OmegaConf.is_dict(child):
+            yield from _leaves(child, name + ".")
+
+
+def _missing_preset(error: Exception) -> str:
+    text = _first_line(error)
+    if "preset/" in text:
+        name = text.split("preset/")[1].split("'")[0]
+        presets = sorted(path.stem for path in (CONF / "preset").glob("*.yaml"))
+        return f"no preset '{name}' for this experiment and profile; there are: {', '.join(presets)}"
+    return text
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+@contextmanager
+def _hydra() -> Iterator[None]:
+    """Hydra's loader over ``conf/``, also inside a running hydra job, whose own state is put back afterwards."""
+    outer = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            yield
+    finally:
+        GlobalHydra.instance().hydra = outer

@@ -1,0 +1,59 @@
+"""What makes two runs the same run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from data_prep import load_manifest
+from experiments.errors import UserError
+
+
+def scientific(config: DictConfig) -> dict[str, Any]:
+    """The part of a config that can change a result: no seed, paths, tracker, device or workers.
+
+    The names of groups are left out where their content stands beside them, so that the same experiment reached by
+    another way (``protocol=published``, or its single switches) is the same run; the data enters by the checksum of
+    its files where they are prepared.
+    """
+    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    chosen = {key: plain[key] for key in ("encoding", "attention", "protocol", "model", "recipe")}
+    chosen["encoding"] = {key: chosen["encoding"][key] for key in ("label", "name", "options")}
+    for group in ("protocol", "model", "recipe"):
+        chosen[group] = {key: value for key, value in chosen[group].items() if key != "name"}
+    chosen["experiment"] = plain["experiment"]["name"]
+    chosen["data"] = {"name": plain["data"]["name"], "identity": data_identity(config)}
+    if plain["engine"]["fairseq"]:
+        chosen["fairseq"] = plain["engine"]["fairseq"]
+    return chosen
+
+
+def data_identity(config: DictConfig) -> str:
+    """The checksum of the prepared data.
+
+    Raises:
+        UserError: the data is not there, with the command that prepares it.
+    """
+    folder = Path(config.data.folder)
+    if not (folder / "manifest.json").is_file():
+        raise UserError(
+            f"no prepared data in {folder}: run  python -m data_prep.{config.data.name}  "
+            "(or make data-" + config.data.name + "), or set data.folder or LRPE_DATA to where it lies"
+        )
+    return str(load_manifest(folder)["identity"])
+
+
+def identity(config: DictConfig) -> str:
+    """Eight hexadecimal digits of the SHA-256 of :func:`scientific`."""
+    text = json.dumps(scientific(config), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def run_directory(config: DictConfig) -> Path:
+    """``<results>/runs/<experiment>/<encoding>-<identity>/seed<k>``."""
+    name = f"{config.encoding.label}-{identity(config)}"
+    return Path(config.paths.results) / "runs" / config.experiment.name / name / f"seed{config.seed}"

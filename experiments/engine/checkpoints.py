@@ -1,0 +1,128 @@
+"""Checkpoints that survive a kill, and that torch reads without running code from them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from fairseq import checkpoint_utils
+from fairseq.file_io import PathManager
+from fairseq.logging import meters
+from fairseq_cli import train as fairseq_train
+from omegaconf import DictConfig, ListConfig
+from omegaconf.base import ContainerMetadata, Metadata
+from omegaconf.nodes import AnyNode
+
+from experiments.errors import UserError
+
+LAST, BEST = "checkpoint_last.pt", "checkpoint_best.pt"
+
+
+def install() -> None:
+    """Allow-list the plain data classes that fairseq stores, so that torch's weights_only loading (the default since
+    torch 2.6, and left on) reads its checkpoints; and make fairseq's copies of a checkpoint atomic."""
+    torch.serialization.add_safe_globals(
+        [
+            argparse.Namespace,
+            DictConfig,
+            ListConfig,
+            ContainerMetadata,
+            Metadata,
+            AnyNode,
+            Any,
+            dict,
+            list,
+            tuple,
+            int,
+            float,
+            meters.AverageMeter,
+            meters.TimeMeter,
+            meters.StopwatchMeter,
+            meters.MetersDict,
+            np.dtype,
+            np._core.multiarray.scalar,
+            np.dtypes.Float64DType,
+            np.dtypes.Float32DType,
+            np.dtypes.Int64DType,
+        ]
+    )
+    PathManager.copy = staticmethod(_copy_atomically)
+
+
+def _copy_atomically(src_path: str, dst_path: str, overwrite: bool = False) -> bool:
+    """fairseq writes one checkpoint and copies it to its other names; a kill inside such a copy must leave the old one.
+
+    A hard link costs nothing, and is safe because fairseq never writes into an existing checkpoint but replaces it.
+    """
+    if os.path.exists(dst_path) and not overwrite:
+        return False
+    temporary = f"{dst_path}.tmp"
+    if os.path.lexists(temporary):
+        os.remove(temporary)
+    try:
+        os.link(src_path, temporary)
+    except OSError:
+        shutil.copyfile(src_path, temporary)
+    os.replace(temporary, dst_path)
+    return True
+
+
+def forget_previous_run() -> None:
+    """fairseq keeps the best score on its functions; a second run in the same process must not inherit it."""
+    checkpoint_utils.save_checkpoint.__dict__.pop("best", None)
+    for name in ("best", "num_runs"):
+        fairseq_train.should_stop_early.__dict__.pop(name, None)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A checkpoint's content on the CPU, by torch's safe loading.
+
+    Raises:
+        UserError: missing, truncated, or holding objects that are not on the allow-list.
+    """
+    if not path.is_file():
+        raise UserError(f"no checkpoint at {path}: give the path of a .pt file, e.g. <run folder>/checkpoints/{BEST}")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # torch raises pickle, zip, runtime and key errors for what cannot be read
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"cannot read the checkpoint {path}: {reason}") from error
+
+
+def updates(state: dict[str, Any]) -> int:
+    """The number of updates behind a checkpoint."""
+    return int(state["optimizer_history"][-1]["num_updates"])
+
+
+def newest_readable(folder: Path) -> tuple[Path, int] | None:
+    """The newest checkpoint of a run that can be read, with its number of updates; None where there is none at all.
+
+    Raises:
+        UserError: there are checkpoints and none can be read.
+    """
+    if not folder.is_dir():
+        return None
+    numbered = sorted(
+        (path for path in folder.glob("checkpoint_*_*.pt") if re.fullmatch(r"checkpoint_\d+_\d+\.pt", path.name)),
+        key=lambda path: int(path.stem.split("_")[2]),
+        reverse=True,
+    )
+    failures = []
+    for path in [folder / LAST, *numbered]:
+        if path.is_file():
+            try:
+                return path, updates(read(path))
+            except UserError as error:
+                failures.append(str(error))
+    if failures:
+        raise UserError(
+            f"{failures[0]}. None of the {len(failures)} checkpoints in {folder} is readable; "
+            "remove the folder to start this run anew"
+        )
+    return None

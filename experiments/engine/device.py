@@ -1,0 +1,45 @@
+"""Which process of how many, and on what device."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import torch
+
+from experiments.errors import UserError
+
+
+@dataclass(frozen=True)
+class Place:
+    """This process among its peers (torchrun's or SLURM's variables) and its device."""
+
+    rank: int
+    local_rank: int
+    world_size: int
+    cuda: bool
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+
+def find_place(device: str) -> Place:
+    """Read the place from the environment: torchrun's WORLD_SIZE, RANK and LOCAL_RANK, or SLURM's tasks.
+
+    Raises:
+        UserError: a GPU is asked for where there is none.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("engine.device=cuda, but torch sees no GPU here: use engine.device=cpu, or install a CUDA build")
+    if "WORLD_SIZE" not in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
+        import submitit
+
+        submitit.helpers.TorchDistributedEnvironment().export()
+    environment = os.environ
+    return Place(
+        rank=int(environment.get("RANK", "0")),
+        local_rank=int(environment.get("LOCAL_RANK", "0")),
+        world_size=int(environment.get("WORLD_SIZE", "1")),
+        cuda=device != "cpu" and torch.cuda.is_available(),
+    )

@@ -1,0 +1,101 @@
+"""One training run on fairseq: from a validated config to a finished record."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import statistics
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import torch
+from fairseq.distributed import utils as distributed
+from fairseq_cli.train import main as fairseq_main
+from omegaconf import DictConfig
+
+from experiments.engine import checkpoints
+from experiments.engine.device import Place
+from experiments.engine.evaluation import evaluate
+from experiments.engine.progress import Row, RunProgress
+from experiments.engine.translate import fairseq_config
+
+
+class Interrupted(BaseException):
+    """A signal asked the run to stop; ``code`` is the exit code of the convention 128 + signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.code = 128 + number
+
+
+def train(config: DictConfig, folder: Path, place: Place, progress: RunProgress, restore: Path | None) -> None:
+    """Train to the last update, from ``restore`` where given; checkpoints and ``train.log`` go to ``folder``."""
+    checkpoints.install()
+    checkpoints.forget_previous_run()
+    if config.engine.threads:
+        torch.set_num_threads(config.engine.threads)
+    fairseq = fairseq_config(config, folder, place, restore)
+    progress.install()
+    with log_to(folder / f"train{place.rank or ''}.log"), stop_on_signals():
+        distributed.call_main(fairseq, fairseq_main)
+
+
+def final_metrics(config: DictConfig, folder: Path, place: Place) -> dict[str, float]:
+    """Loss (nats) and perplexity of the best checkpoint on the validation and the test split."""
+    metrics: dict[str, float] = {}
+    for split in ("valid", "test"):
+        score = evaluate(
+            folder / "checkpoints" / checkpoints.BEST,
+            split,
+            data=Path(config.data.folder).resolve(),
+            context_window=config.recipe.context_window,
+            cuda=place.cuda,
+        )
+        metrics |= {f"{split}_loss": score.loss, f"{split}_perplexity": score.perplexity}
+    return metrics
+
+
+def median_speed(rows: list[Row]) -> float | None:
+    """Median tokens a second over the log intervals of a history."""
+    speeds = [row["tokens_per_second"] for row in rows if row.get("tokens_per_second")]
+    return statistics.median(speeds) if speeds else None
+
+
+@contextmanager
+def log_to(path: Path) -> Iterator[None]:
+    """fairseq's many log lines go to a file; warnings and errors stay visible through exceptions."""
+    root = logging.getLogger()
+    previous, level = root.handlers[:], root.level
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s | %(levelname)s | %(name)s | %(message)s"))
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        root.handlers[:] = previous
+        root.setLevel(level)
+        handler.close()
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[None]:
+    """SIGTERM (a scheduler's or a person's) and SIGINT end the run as :class:`Interrupted`; it resumes from its last checkpoint."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(number)
+
+    if sys.platform == "win32":
+        yield
+        return
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,298 @@
+"""What a run leaves behind: its folder, its record and its history.
+
+``history.jsonl``, keyed by update, is the truth about a run; ``record.json`` is its summary; a tracker is a view of both.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from experiments.errors import UserError
+
+SCHEMA = 1
+STATUSES = ("running", "finished", "failed", "interrupted")
+
+
+class Record(dict[str, Any]):
+    """The content of a ``record.json``, and the folder it was read from."""
+
+    def __init__(self, folder: Path, content: Mapping[str, Any]) -> None:
+        super().__init__(content)
+        self.folder = folder
+
+    @property
+    def finished(self) -> bool:
+        return self["status"] == "finished"
+
+
+class RunFolder:
+    """``results/runs/<experiment>/<encoding>-<hash8>/seed<k>/`` and the files in it.
+
+    Only one process writes: take :meth:`lock` first, then :meth:`begin`, :meth:`append`, :meth:`close`.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.config_path = self.path / "config.yaml"
+        self.record_path = self.path / "record.json"
+        self.history_path = self.path / "history.jsonl"
+        self.checkpoints = self.path / "checkpoints"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run for this process; its end, however violent, releases it.
+
+        Raises:
+            UserError: another process holds it; the message names host and process.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # Not inside the lock file: whoever tries to take a lock truncates that file first.
+        holder = self.path.with_name(self.path.name + ".holder.json")
+        lock = FileLock(self.path.with_name(self.path.name + ".lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise UserError(f"{self.path} is in use by {_read_holder(holder)}; wait for it or stop it") from None
+        try:
+            write_atomically(holder, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
+    def load(self) -> Record | None:
+        """The record as it stands, or None before the first :meth:`begin`."""
+        return load_record(self.path)
+
+    def write_config(self, text: str) -> None:
+        write_atomically(self.config_path, text)
+
+    def begin(
+        self,
+        run: Mapping[str, Any],
+        *,
+        manifest: Mapping[str, Any],
+        from_update: int = 0,
+        parameters: Mapping[str, int] | None = None,
+    ) -> Record:
+        """Open a segment at the checkpoint's update (0: from the start) and write the record as running.
+
+        A segment that a killed process left open is closed at its last sign of life, and the history after the
+        checkpoint is dropped: the resumed run writes those updates again.
+
+        Raises:
+            UserError: the run is finished; a finished record is never replaced.
+        """
+        self._refuse_finished("begun again")
+        self._remove_abandoned_writes()
+        previous = self.load()
+        segments = [dict(segment) for segment in previous["segments"]] if previous else []
+        if segments and segments[-1]["ended"] is None:
+            self._close_abandoned(segments[-1])
+        self.truncate_history(from_update)
+        segments.append(
+            {"started": now(), "ended": None, "from_update": from_update, "to_update": None, "seconds": None}
+        )
+        record = {
+            "schema": SCHEMA,
+            "status": "running",
+            "run": dict(run),
+            "metrics": {},
+            "parameters": dict(parameters or (previous or {}).get("parameters") or {}),
+            "tokens_per_second": None,
+            "peak_memory_bytes": None,
+            "wall_seconds": _total_seconds(segments),
+            "updates": from_update,
+            "tokens": None,
+            "segments": segments,
+            "error": None,
+            "manifest": dict(manifest),
+        }
+        return self._write(record)
+
+    def close(
+        self,
+        status: str,
+        *,
+        to_update: int,
+        metrics: Mapping[str, float] | None = None,
+        error: str | None = None,
+        **fields: Any,
+    ) -> Record:
+        """End the open segment with ``finished``, ``failed`` or ``interrupted``.
+
+        ``fields`` replaces others of the record (``tokens_per_second``, ``peak_memory_bytes``, ``tokens``,
+        ``parameters``). Raises ValueError for a status or a field that a record does not have.
+        """
+        if status not in STATUSES[1:]:
+            raise ValueError(f"status={status!r}: expected one of {', '.join(STATUSES[1:])}")
+        self._refuse_finished(f"marked {status}")
+        record = self.load()
+        if record is None or not record["segments"] or record["segments"][-1]["ended"] is not None:
+            raise ValueError(f"{self.record_path}: no open segment to close; call begin() first")
+        if unknown := sorted(set(fields) - {"tokens_per_second", "peak_memory_bytes", "tokens", "parameters"}):
+            raise ValueError(f"{unknown[0]}={fields[unknown[0]]!r}: a record has no such field")
+        segment = record["segments"][-1]
+        segment.update(ended=now(), to_update=to_update)
+        segment["seconds"] = _seconds(segment)
+        record.update(fields, status=status, updates=to_update, error=error)
+        record["wall_seconds"] = _total_seconds(record["segments"])
+        record["metrics"] = {**record["metrics"], **(metrics or {})}
+        return self._write(record)
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add one row to the history, flushed; a number that is not finite is written as null."""
+        _cut_torn_line(self.history_path)
+        self.path.mkdir(parents=True, exist_ok=True)
+        line = json.dumps(_finite(row), allow_nan=False) + "\n"
+        with open(self.history_path, "a", encoding="utf-8") as file:
+            file.write(line)
+
+    def history(self) -> list[dict[str, Any]]:
+        """All rows, sorted by update; of several rows for one update and split the last counts."""
+        return read_history(self.history_path)
+
+    def truncate_history(self, update: int) -> None:
+        """Drop the rows after ``update`` (the checkpoint's), in one step."""
+        if self.history_path.exists():
+            kept = [json.dumps(row) + "\n" for row in self.history() if row["update"] <= update]
+            write_atomically(self.history_path, "".join(kept))
+
+    def _refuse_finished(self, what: str) -> None:
+        record = self.load()
+        if record is not None and record.finished:
+            raise UserError(f"{self.path} is finished and cannot be {what}; move the folder away to train it anew")
+
+    def _write(self, record: Mapping[str, Any]) -> Record:
+        content = _finite(record)
+        write_atomically(self.record_path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+        return Record(self.path, content)
+
+    def _close_abandoned(self, segment: dict[str, Any]) -> None:
+        seen = self.history_path.stat().st_mtime if self.history_path.exists() else 0.0
+        ended = max(datetime.fromtimestamp(seen, UTC), datetime.fromisoformat(segment["started"]))
+        updates = [row["update"] for row in self.history()]
+        segment.update(ended=ended.isoformat(), to_update=max([*updates, segment["from_update"]]))
+        segment["seconds"] = _seconds(segment)
+
+    def _remove_abandoned_writes(self) -> None:
+        for leftover in self.path.glob(".*.partial-*"):
+            leftover.unlink(missing_ok=True)
+
+
+def load_record(folder: Path | str) -> Record | None:
+    """The record in a run folder, or None where there is none.
+
+    Raises:
+        UserError: it cannot be read, or a newer version of the project wrote it.
+    """
+    path = Path(folder) / "record.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise UserError(f"{path} is not a readable record ({error}); move the folder away") from None
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA or content.get("status") not in STATUSES:
+        raise UserError(f"{path}: expected a record of schema {SCHEMA} with a status of {', '.join(STATUSES)}")
+    return Record(Path(folder), content)
+
+
+def find_runs(results_root: Path | str, experiment: str | None = None) -> list[Record]:
+    """Every record below ``<results_root>/runs``, of one experiment or of all, sorted by folder."""
+    found = (Path(results_root) / "runs").glob(f"{experiment or '*'}/*/seed*/record.json")
+    records = (load_record(path.parent) for path in sorted(found))
+    return [record for record in records if record is not None]
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """The rows of a history file; a last line that a killed writer left torn is not one.
+
+    Raises:
+        UserError: another line is not a row.
+    """
+    if not path.exists():
+        return []
+    lines = path.read_bytes().split(b"\n")[:-1]
+    rows: dict[tuple[int, str], dict[str, Any]] = {}
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+            rows[row["update"], row["split"]] = row
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{path}, line {number}: not a row of a history: {line[:80]!r}") from None
+    return sorted(rows.values(), key=lambda row: row["update"])
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file that a reader sees either as it was or whole, even where the writer is killed or power fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        with open(partial, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    # The rename itself is durable only once its folder is.
+    with suppress(OSError):
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _cut_torn_line(path: Path) -> None:
+    if not path.exists() or path.stat().st_size == 0:
+        return
+    with open(path, "r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) != b"\n":
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN and no infinity: they become null."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _seconds(segment: Mapping[str, Any]) -> float:
+    span = datetime.fromisoformat(segment["ended"]) - datetime.fromisoformat(segment["started"])
+    return max(0.0, round(span.total_seconds(), 3))
+
+
+def _total_seconds(segments: list[dict[str, Any]]) -> float:
+    return round(sum(segment["seconds"] or 0.0 for segment in segments), 3)
+
+
+def _read_holder(path: Path) -> str:
+    for _ in range(20):
+        with suppress(OSError, ValueError, KeyError):
+            holder = json.loads(path.read_text(encoding="utf-8"))
+            return f"process {holder['pid']} on {holder['host']}"
+        time.sleep(0.05)  # the holder names itself just after it takes the lock
+    return "another process"

@@ -1,0 +1,81 @@
+"""Train one run, or a sweep of them.
+
+    python -m experiments.train experiment=alm encoding=lrpe_unitary seed=1
+    python -m experiments.train -m 'encoding=glob(lrpe_*)' seed=1,2,3 hydra/launcher=joblib
+    torchrun --nproc-per-node 8 -m experiments.train profile=paper
+
+A finished run is not done again; a broken one resumes from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from experiments.config import check_overrides, run_directory, validate
+from experiments.config.compose import CONF
+from experiments.errors import UserError
+
+
+def run(config: DictConfig) -> int:
+    """Train the run that ``config`` names, unless it is finished; returns the exit code.
+
+    Raises:
+        UserError: anything in the config, the data or the checkpoints that a person has to mend.
+    """
+    config = validate(config)
+    prepare_embedded_data(config)
+    folder = run_directory(config)
+    from experiments.records import RunFolder  # what follows imports torch and fairseq, which bad input never waits for
+
+    runs = RunFolder(folder)
+    if runs.is_finished():
+        if int(os.environ.get("RANK", "0")) == 0:
+            record = runs.load_record()
+            found = ", ".join(f"{name} {value:.2f}" for name, value in record["metrics"].items() if "perplexity" in name)
+            print(f"{folder}: finished before ({found}); nothing to do. Remove the folder to train it anew.")
+        return 0
+    from experiments.session import train_run
+
+    return train_run(config, folder)
+
+
+def prepare_embedded_data(config: DictConfig) -> None:
+    """Embedded text needs no download, so it is prepared on first use; everything else is the user's to prepare."""
+    folder = Path(config.data.folder)
+    if config.data.name == "pydoc" and not (folder / "manifest.json").is_file() and folder.name == "pydoc":
+        from data_prep import prepare
+
+        prepare("pydoc", out=folder.parent)
+
+
+@hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
+def _hydra_main(config: DictConfig) -> None:
+    try:
+        code = run(config)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 2
+    if code:
+        raise SystemExit(code)
+
+
+def main() -> None:
+    os.environ.setdefault("HYDRA_FULL_ERROR", "0")
+    arguments = sys.argv[1:]
+    try:
+        if "--help" not in arguments and "--hydra-help" not in arguments:
+            check_overrides([word for word in arguments if not word.startswith("-") and "=" in word or word[:1] in "~+"])
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    _hydra_main()
+
+
+if __name__ == "__main__":
+    main()
