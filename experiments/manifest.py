@@ -16,8 +16,9 @@ from experiments.records import now
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = (
-    "lrpe", "torch", "triton", "numpy", "fairseq", "fairseq-fixed", "hydra-core", "omegaconf", "hydra-submitit-launcher",
-    "submitit", "datasets", "tokenizers", "sacrebleu", "scikit-learn", "scipy", "timm", "torchvision", "wandb",
+    "lrpe", "torch", "triton", "numpy", "fairseq", "fairseq-fixed", "hydra-core", "omegaconf",
+    "hydra-submitit-launcher", "submitit", "datasets", "tokenizers", "sacrebleu", "scikit-learn", "scipy", "timm",
+    "torchvision", "wandb",
 )  # fmt: skip
 ENVIRONMENT = (
     "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID", "WORLD_SIZE", "RANK", "HF_HUB_OFFLINE", "WANDB_MODE",

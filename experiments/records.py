@@ -1,12 +1,12 @@
 """What a run leaves behind: its folder, its record and its history.
 
-``history.jsonl``, keyed by update, is the truth about a run; ``record.json`` is its summary; a tracker is a view of both.
+``history.jsonl``, keyed by update, is the truth about a run; ``record.json`` is its summary; a tracker is a view of
+both.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import socket
 import time
@@ -19,6 +19,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from experiments.errors import UserError
+from experiments.files import cut_torn_line, finite, read_history, write_atomically
 
 SCHEMA = 1
 STATUSES = ("running", "finished", "failed", "interrupted")
@@ -48,6 +49,9 @@ class RunFolder:
         self.record_path = self.path / "record.json"
         self.history_path = self.path / "history.jsonl"
         self.checkpoints = self.path / "checkpoints"
+
+    def __fspath__(self) -> str:
+        return str(self.path)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -153,9 +157,9 @@ class RunFolder:
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add one row to the history, flushed; a number that is not finite is written as null."""
-        _cut_torn_line(self.history_path)
+        cut_torn_line(self.history_path)
         self.path.mkdir(parents=True, exist_ok=True)
-        line = json.dumps(_finite(row), allow_nan=False) + "\n"
+        line = json.dumps(finite(row), allow_nan=False) + "\n"
         with open(self.history_path, "a", encoding="utf-8") as file:
             file.write(line)
 
@@ -175,7 +179,7 @@ class RunFolder:
             raise UserError(f"{self.path} is finished and cannot be {what}; move the folder away to train it anew")
 
     def _write(self, record: Mapping[str, Any]) -> Record:
-        content = _finite(record)
+        content = finite(record)
         write_atomically(self.record_path, json.dumps(content, indent=2, allow_nan=False) + "\n")
         return Record(self.path, content)
 
@@ -216,68 +220,9 @@ def find_runs(results_root: Path | str, experiment: str | None = None) -> list[R
     return [record for record in records if record is not None]
 
 
-def read_history(path: Path) -> list[dict[str, Any]]:
-    """The rows of a history file; a last line that a killed writer left torn is not one.
-
-    Raises:
-        UserError: another line is not a row.
-    """
-    if not path.exists():
-        return []
-    lines = path.read_bytes().split(b"\n")[:-1]
-    rows: dict[tuple[int, str], dict[str, Any]] = {}
-    for number, line in enumerate(lines, start=1):
-        try:
-            row = json.loads(line)
-            rows[row["update"], row["split"]] = row
-        except (ValueError, KeyError, TypeError):
-            raise UserError(f"{path}, line {number}: not a row of a history: {line[:80]!r}") from None
-    return sorted(rows.values(), key=lambda row: row["update"])
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file that a reader sees either as it was or whole, even where the writer is killed or power fails."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    try:
-        with open(partial, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    # The rename itself is durable only once its folder is.
-    with suppress(OSError):
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
 def now() -> str:
     """The time in UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _cut_torn_line(path: Path) -> None:
-    if not path.exists() or path.stat().st_size == 0:
-        return
-    with open(path, "r+b") as file:
-        file.seek(-1, os.SEEK_END)
-        if file.read(1) != b"\n":
-            file.seek(0)
-            file.truncate(file.read().rfind(b"\n") + 1)
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN and no infinity: they become null."""
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _seconds(segment: Mapping[str, Any]) -> float:

@@ -15,11 +15,12 @@ import time
 from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from experiments.config import check_overrides, run_directory, validate
 from experiments.config.compose import CONF
 from experiments.errors import UserError
+from experiments.records import RunFolder
 
 
 def run(config: DictConfig) -> int:
@@ -31,16 +32,13 @@ def run(config: DictConfig) -> int:
     config = validate(config)
     prepare_embedded_data(config)
     folder = run_directory(config)
-    from experiments.records import RunFolder  # what follows imports torch and fairseq, which bad input never waits for
-
-    runs = RunFolder(folder)
-    if runs.is_finished():
+    record = RunFolder(folder).load()
+    if record is not None and record.finished:
         if int(os.environ.get("RANK", "0")) == 0:
-            record = runs.load_record()
             found = ", ".join(f"{name} {value:.2f}" for name, value in record["metrics"].items() if "perplexity" in name)
             print(f"{folder}: finished before ({found}); nothing to do. Remove the folder to train it anew.")
         return 0
-    from experiments.session import train_run
+    from experiments.session import train_run  # torch and fairseq: bad input never waits for their import
 
     return train_run(config, folder)
 
@@ -54,7 +52,7 @@ def prepare_embedded_data(config: DictConfig) -> None:
         prepare("pydoc", out=folder.parent)
 
 
-@hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")
+@hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")
 def _hydra_main(config: DictConfig) -> None:
     try:
         code = run(config)

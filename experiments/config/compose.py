@@ -31,7 +31,7 @@ def compose(overrides: list[str]) -> DictConfig:
     with _hydra():
         _check_overrides(overrides)
         try:
-            config = hydra_compose("config", overrides=overrides)
+            config = hydra_compose("train", overrides=overrides)
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(_first_line(error)) from None
     return validate(config)
@@ -113,7 +113,7 @@ def _check_overrides(overrides: list[str]) -> None:
         elif not override.key_or_group.startswith("hydra") and not override.is_add():
             keys.append(override)
     try:
-        base = hydra_compose("config", overrides=choices)
+        base = hydra_compose("train", overrides=choices)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_missing_preset(error)) from None
     known = sorted(_leaves(base)) + groups

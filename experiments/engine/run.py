@@ -20,7 +20,6 @@ from experiments.engine import checkpoints
 from experiments.engine.device import Place
 from experiments.engine.evaluation import evaluate
 from experiments.engine.progress import Row, RunProgress
-from experiments.engine.translate import fairseq_config
 
 
 class Interrupted(BaseException):
@@ -31,15 +30,18 @@ class Interrupted(BaseException):
         self.code = 128 + number
 
 
-def train(config: DictConfig, folder: Path, place: Place, progress: RunProgress, restore: Path | None) -> None:
-    """Train to the last update, from ``restore`` where given; checkpoints and ``train.log`` go to ``folder``."""
+def train(fairseq: DictConfig, log: Path, progress: RunProgress, threads: int | None = None) -> None:
+    """Train as a FairseqConfig says; fairseq's own lines go to the file ``log``.
+
+    Raises:
+        Interrupted: on SIGTERM or SIGINT.
+    """
     checkpoints.install()
     checkpoints.forget_previous_run()
-    if config.engine.threads:
-        torch.set_num_threads(config.engine.threads)
-    fairseq = fairseq_config(config, folder, place, restore)
+    if threads:
+        torch.set_num_threads(threads)
     progress.install()
-    with log_to(folder / f"train{place.rank or ''}.log"), stop_on_signals():
+    with log_to(log), stop_on_signals():
         distributed.call_main(fairseq, fairseq_main)
 
 
@@ -62,6 +64,14 @@ def median_speed(rows: list[Row]) -> float | None:
     """Median tokens a second over the log intervals of a history."""
     speeds = [row["tokens_per_second"] for row in rows if row.get("tokens_per_second")]
     return statistics.median(speeds) if speeds else None
+
+
+def quiet() -> None:
+    """fairseq and hydra set up logging to the terminal when imported; ours is the progress line, and their lines go to
+    ``train.log``."""
+    root = logging.getLogger()
+    root.handlers[:] = []
+    root.setLevel(logging.WARNING)
 
 
 @contextmanager

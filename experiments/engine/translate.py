@@ -98,8 +98,9 @@ def fairseq_config(config: DictConfig, folder: Path, place: Place, restore: Path
         "dataset": {
             "batch_size": sequences,
             "batch_size_valid": sequences,
+            # with fairseq's default of 8 a last batch that is no multiple of 8 is silently lost, in validation too
+            "required_batch_size_multiple": 1,
             "num_workers": engine.num_workers,
-            "num_workers_valid": 0,
             "validate_interval": NEVER,
             "validate_interval_updates": recipe.validate_interval_updates,
         },

@@ -1,0 +1,73 @@
+"""Files that survive a kill: written whole or not at all, or a line at a time."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from experiments.errors import UserError
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file that a reader sees either as it was or whole, even where the writer is killed or power fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        with open(partial, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    # The rename itself is durable only once its folder is.
+    with suppress(OSError):
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """The rows of a history file; a last line that a killed writer left torn is not one.
+
+    Raises:
+        UserError: another line is not a row.
+    """
+    if not path.exists():
+        return []
+    lines = path.read_bytes().split(b"\n")[:-1]
+    rows: dict[tuple[int, str], dict[str, Any]] = {}
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+            rows[row["update"], row["split"]] = row
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{path}, line {number}: not a row of a history: {line[:80]!r}") from None
+    return sorted(rows.values(), key=lambda row: row["update"])
+
+
+def cut_torn_line(path: Path) -> None:
+    """Drop what a killed writer left after the last whole line."""
+    if not path.exists() or path.stat().st_size == 0:
+        return
+    with open(path, "r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) != b"\n":
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def finite(value: Any) -> Any:
+    """JSON has no NaN and no infinity: they become null."""
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

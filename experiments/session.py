@@ -1,0 +1,175 @@
+"""From a validated config to a finished record: plan, lock, resume, train, evaluate, and close whatever happens."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from data_prep import check, load_manifest, unigram_perplexity
+from data_prep.errors import DataError
+from experiments.config import identity
+from experiments.engine import checkpoints
+from experiments.engine.device import Place, find_place
+from experiments.engine.plan import Plan, make_plan, vocabulary_size
+from experiments.engine.progress import Row, RunProgress, peak_memory
+from experiments.engine.run import Interrupted, final_metrics, median_speed, quiet, train
+from experiments.engine.translate import fairseq_config
+from experiments.errors import UserError
+from experiments.manifest import build_manifest
+from experiments.records import RunFolder
+from experiments.tracking import Tracker
+
+BYTES_PER_PARAMETER = 4 * 3  # the weights and Adam's two moments, float32
+CHECKPOINTS_AT_ONCE = 3  # last and best may differ, and a third is being written
+
+
+def train_run(config: DictConfig, folder: Path) -> int:
+    """Train, resume or repair one run; the exit code is 0, 1 (it failed) or 128 + signal.
+
+    Raises:
+        UserError: what a person has to mend before this run can start.
+    """
+    quiet()
+    place = find_place(config.engine.device)
+    data = _check_data(config)
+    plan = make_plan(config, place.world_size, vocabulary_size(Path(config.data.folder)))
+    name = f"{config.encoding.label} seed {config.seed}"
+    fairseq = fairseq_config(config, folder, place)
+    runs = RunFolder(folder)
+    if not place.is_first:
+        return _follow(config, fairseq, folder, place, plan, name)
+    with runs.lock():
+        record = runs.load()
+        if record is not None and record.finished:
+            return 0  # another process finished it while this one waited to start
+        found = checkpoints.newest_readable(runs.checkpoints)
+        _check_disk(config, plan, folder)
+        start = found[1] if found else 0
+        print(plan.text(f"{config.experiment.name} {config.protocol.name} | {name} | {folder}", place.world_size))
+        if found:
+            print(f"  resuming       from update {start:,} ({found[0].name})")
+        sys.stdout.flush()
+        runs.checkpoints.mkdir(parents=True, exist_ok=True)
+        runs.write_config(OmegaConf.to_yaml(config))
+        run = {
+            "experiment": config.experiment.name,
+            "encoding": config.encoding.label,
+            "protocol": config.protocol.name,
+            "profile": config.profile.name,
+            "data": config.data.name,
+            "seed": config.seed,
+            "identity": identity(config),
+            "name": name,
+        }
+        plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+        runs.begin(
+            run,
+            manifest=build_manifest(plain, data, sys.argv),
+            from_update=start,
+            parameters={"total": plan.parameters, "encoding": plan.encoding_parameters},
+        )
+        if found:
+            fairseq.checkpoint.restore_file = str(found[0])
+        return _train(config, fairseq, runs, place, plan, start)
+
+
+def _train(
+    config: DictConfig, fairseq: DictConfig, runs: RunFolder, place: Place, plan: Plan, start: int
+) -> int:
+    name = f"{config.encoding.label} seed {config.seed}"
+    progress = RunProgress(name, config.recipe.max_update, plan.tokens_per_update, start)
+    with ExitStack() as stack:
+        tracker = stack.enter_context(
+            Tracker.start(config.tracker.mode, runs, OmegaConf.to_container(config, resolve=True), runs.load(), start)
+        )
+
+        def record(row: Row) -> None:
+            runs.append(row)
+            tracker.log(row)
+
+        progress.record = record
+        try:
+            train(fairseq, runs.path / "train.log", progress, config.engine.threads)
+            progress.close()
+            metrics = final_metrics(config, runs.path, place)
+            metrics["train_loss"] = next((row["loss"] for row in reversed(runs.history()) if row["split"] == "train"), 0.0)
+            metrics["unigram_perplexity"] = unigram_perplexity(Path(config.data.folder), "test")
+        except (Interrupted, KeyboardInterrupt) as stop:
+            progress.close()
+            _close(runs, plan, progress, "interrupted", f"stopped by {stop or 'the keyboard'}")
+            tracker.fail(str(stop), status="interrupted")
+            print(f"{name}: stopped at update {progress.update:,}; the same command resumes it", file=sys.stderr)
+            return stop.code if isinstance(stop, Interrupted) else 130
+        except Exception as error:
+            progress.close()
+            _close(runs, plan, progress, "failed", f"{type(error).__name__}: {error}")
+            tracker.fail(str(error))
+            if isinstance(error, UserError):
+                raise
+            if isinstance(error, OSError):
+                raise UserError(f"{name}: {error}. The last checkpoint is intact; the same command resumes it") from error
+            raise
+        finished = _close(runs, plan, progress, "finished", None, metrics)
+        tracker.finish(finished["metrics"])
+    shown = ", ".join(f"{key.replace('_', ' ')} {value:.2f}" for key, value in metrics.items() if "perplexity" in key)
+    print(f"{name}: {shown} -> {runs.path}")
+    return 0
+
+
+def _follow(config: DictConfig, fairseq: DictConfig, folder: Path, place: Place, plan: Plan, name: str) -> int:
+    """A rank other than the first: it trains along and writes nothing."""
+    found = checkpoints.newest_readable(folder / "checkpoints")
+    if found:
+        fairseq.checkpoint.restore_file = str(found[0])
+    progress = RunProgress(name, config.recipe.max_update, plan.tokens_per_update)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        train(fairseq, folder / f"train.rank{place.rank}.log", progress, config.engine.threads)
+    except Interrupted as stop:
+        return stop.code
+    return 0
+
+
+def _close(
+    runs: RunFolder,
+    plan: Plan,
+    progress: RunProgress,
+    status: str,
+    error: str | None,
+    metrics: dict[str, float] | None = None,
+) -> dict[str, Any]:
+    update = plan.updates if status == "finished" else progress.update
+    return runs.close(
+        status,
+        to_update=update,
+        metrics=metrics,
+        error=error,
+        tokens_per_second=median_speed(runs.history()),
+        peak_memory_bytes=peak_memory(),
+        tokens=update * plan.tokens_per_update,
+    )
+
+
+def _check_data(config: DictConfig) -> dict[str, Any]:
+    folder = Path(config.data.folder)
+    try:
+        check(folder)
+        return load_manifest(folder)
+    except DataError as error:
+        raise UserError(str(error)) from error
+
+
+def _check_disk(config: DictConfig, plan: Plan, folder: Path) -> None:
+    needed = plan.parameters * BYTES_PER_PARAMETER * (CHECKPOINTS_AT_ONCE + config.engine.keep_checkpoints - 1)
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise UserError(
+            f"{existing} has {free / 2**30:.2f} GiB free and the checkpoints of this run need {needed / 2**30:.2f} GiB: "
+            "make room, or set paths.results (LRPE_RESULTS) to another disk"
+        )

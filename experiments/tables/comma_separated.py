@@ -1,0 +1,42 @@
+"""The numbers of a table for machines: one line a row and column, unrounded."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from experiments.tables.aggregate import Results
+
+FIELDS = (
+    "row", "label", "protocol", "metric", "mean", "std", "seeds", "seeds_wanted", "best", "within_one_std_of_best",
+    "paper", "difference_from_paper", "difference_from_baseline", "identities",
+)  # fmt: skip
+
+
+def render_csv(results: Results) -> str:
+    """Numbers are in the unit that the column shows; what is not there is an empty field."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(FIELDS)
+    for line in results.lines:
+        for (protocol, column), cell in zip(results.columns, line.cells, strict=True):
+            identities = " ".join(sorted({record["run"]["identity"] for record in line.records[protocol]}))
+            writer.writerow(
+                [
+                    line.row.key,
+                    line.row.label,
+                    protocol,
+                    column.metric,
+                    cell.mean,
+                    cell.std,
+                    cell.seeds,
+                    cell.wanted,
+                    int(cell.best),
+                    int(cell.near_best),
+                    cell.reference,
+                    cell.difference,
+                    cell.from_baseline,
+                    identities,
+                ]
+            )
+    return out.getvalue()

@@ -1,0 +1,53 @@
+"""A grid as a LaTeX table (packages: booktabs)."""
+
+from __future__ import annotations
+
+from experiments.tables.grid import EMPTY, Grid, Text
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_",
+    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "±": r"$\pm$", "Δ": r"$\Delta$", "—": "---", "\n": " ",
+}  # fmt: skip
+
+
+def render_latex(grid: Grid) -> str:
+    columns = "l" + "r" * (len(grid.headers) - 1)
+    body = [_line([escape(label), *(_cell(text) for text in texts)]) for label, texts in grid.rows]
+    # A line break in a note must not end its comment.
+    notes = [f"% {' '.join(note.split())}" for note in grid.footer]
+    return "\n".join(
+        [
+            r"% \usepackage{booktabs}",
+            *notes,
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{escape(grid.title)}}}",
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            _line([escape(header) for header in grid.headers]),
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def escape(text: str) -> str:
+    return "".join(_SPECIAL.get(sign, sign) for sign in text)
+
+
+def _cell(text: Text) -> str:
+    if text.value == EMPTY:
+        return escape(EMPTY)
+    value = f"${text.value}$" if text.value[0] in "+-" else text.value
+    shown = rf"\textbf{{{value}}}" if text.bold else rf"\underline{{{value}}}" if text.underlined else value
+    rest = escape(Text("", text.spread, text.note).plain)
+    return f"{shown} {rest}" if rest else shown
+
+
+def _line(cells: list[str]) -> str:
+    return " & ".join(cells) + r" \\"

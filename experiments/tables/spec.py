@@ -1,0 +1,176 @@
+"""What ``conf/table/<name>.yaml`` may say, checked before any work."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from experiments.errors import UserError, nearest
+
+ROOT = Path(__file__).resolve().parents[2]
+CONF = ROOT / "conf" / "table"
+DIRECTIONS = ("min", "max", "none")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One measured quantity. ``metric`` is a path in ``record.json``; shown is its value times ``scale``."""
+
+    metric: str
+    header: str
+    direction: str
+    digits: int
+    scale: float = 1.0
+    compare: bool = False
+
+    @property
+    def name(self) -> str:
+        """The metric's last part, or for a group such as ``parameters.total`` the group: the key in a reference."""
+        group, _, last = self.metric.rpartition(".")
+        return group if last == "total" else last
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind of run: a key, what a reader sees, and the overrides that make it."""
+
+    key: str
+    label: str
+    overrides: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    name: str
+    title: str
+    experiment: str
+    rows: tuple[Row, ...]
+    columns: tuple[Column, ...]
+    baseline: str | None
+    reference: Path | None
+    rows_by_profile: Mapping[str, tuple[str, ...]]
+    seeds_by_profile: Mapping[str, int]
+
+    def select(self, profile: str, wanted: list[str] | None) -> tuple[Row, ...]:
+        """The rows asked for, else those of the profile, else all; always in the table's order."""
+        keys = [row.key for row in self.rows]
+        for key in wanted or ():
+            if key not in keys:
+                raise UserError(f"rows={key}: unknown{nearest(key, keys)} (rows of {self.name}: {', '.join(keys)})")
+        chosen = wanted or self.rows_by_profile.get(profile) or keys
+        return tuple(row for row in self.rows if row.key in chosen)
+
+    def seeds(self, profile: str) -> list[int]:
+        """1 to the number of seeds that the profile asks for."""
+        if profile not in self.seeds_by_profile:
+            known = ", ".join(self.seeds_by_profile)
+            raise UserError(f"table {self.name} names no seeds for profile={profile} (it has: {known}); add seeds=1")
+        return list(range(1, self.seeds_by_profile[profile] + 1))
+
+
+def table_names(folder: Path = CONF) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def load_table(name: str, folder: Path = CONF) -> TableSpec:
+    """Read and check a table's description.
+
+    Raises:
+        UserError: there is no such table, or a key in it is missing, misspelt or of a wrong value.
+    """
+    if name not in table_names(folder):
+        names = table_names(folder)
+        raise UserError(f"table={name}: unknown{nearest(name, names)} (choices: {', '.join(names)})")
+    path = folder / f"{name}.yaml"
+    raw = read_yaml(path)
+    _only(raw, {field.name for field in fields(TableSpec)} - {"name"}, str(path))
+    for key in ("title", "experiment", "rows", "columns", "seeds_by_profile"):
+        if not raw.get(key):
+            raise UserError(f"{path}: '{key}' is missing")
+    rows = tuple(_row(key, row, path) for key, row in raw["rows"].items())
+    keys = [row.key for row in rows]
+    by_profile = {profile: tuple(listed) for profile, listed in (raw.get("rows_by_profile") or {}).items()}
+    named = [(f"rows_by_profile.{profile}", key) for profile, listed in by_profile.items() for key in listed]
+    named += [("baseline", raw["baseline"])] if raw.get("baseline") else []
+    for where, key in named:
+        if key not in keys:
+            raise UserError(f"{path}: {where}={key}: no such row{nearest(key, keys)}")
+    return TableSpec(
+        name=name,
+        title=raw["title"],
+        experiment=raw["experiment"],
+        rows=rows,
+        columns=tuple(_column(column, f"{path}: columns[{index}]") for index, column in enumerate(raw["columns"])),
+        baseline=raw.get("baseline"),
+        reference=ROOT / raw["reference"] if raw.get("reference") else None,
+        rows_by_profile=by_profile,
+        seeds_by_profile=dict(raw["seeds_by_profile"]),
+    )
+
+
+def load_reference(spec: TableSpec) -> dict[tuple[str, str], float]:
+    """The paper's figures by (row, column name); cells that are not filled in are not there.
+
+    Raises:
+        UserError: the file names a row or a column that the table does not have, or something that is no number.
+    """
+    if spec.reference is None or not spec.reference.exists():
+        return {}
+    rows = read_yaml(spec.reference).get("rows") or {}
+    _only(rows, {row.key for row in spec.rows}, f"{spec.reference}: rows")
+    figures: dict[tuple[str, str], float] = {}
+    for key, cells in rows.items():
+        _only(cells or {}, {column.name for column in spec.columns}, f"{spec.reference}: rows.{key}")
+        for name, value in (cells or {}).items():
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise UserError(f"{spec.reference}: rows.{key}.{name}={value}: expected a number or null")
+            figures[key, name] = float(value)
+    return figures
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except (OSError, OmegaConfBaseException, YAMLError) as error:
+        raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected keys and values")
+    return {str(key): value for key, value in content.items()}
+
+
+def _row(key: str, row: Any, path: Path) -> Row:
+    where = f"{path}: rows.{key}"
+    if not isinstance(row, dict) or not row.get("overrides"):
+        raise UserError(f"{where}: expected a label and overrides, e.g. {{label: RoPE, overrides: [encoding=rope]}}")
+    _only(row, {"label", "overrides"}, where)
+    return Row(key, str(row.get("label") or key), tuple(row["overrides"]))
+
+
+def _column(column: Any, where: str) -> Column:
+    if not isinstance(column, dict):
+        raise UserError(f"{where}: expected metric, header, direction and digits")
+    _only(column, {field.name for field in fields(Column)}, where)
+    for field in fields(Column):
+        if field.default is MISSING and field.name not in column:
+            raise UserError(f"{where}: '{field.name}' is missing")
+    made = Column(**column)
+    if made.direction not in DIRECTIONS:
+        raise UserError(f"{where}: direction={made.direction}: expected one of {', '.join(DIRECTIONS)}")
+    if not isinstance(made.digits, int) or made.digits < 0:
+        raise UserError(f"{where}: digits={made.digits}: expected 0 or more")
+    return made
+
+
+def _only(given: Mapping[str, Any], allowed: set[str], where: str) -> None:
+    for key in given:
+        if key not in allowed:
+            raise UserError(f"{where}: unknown key '{key}'{nearest(str(key), sorted(allowed))}")

@@ -1,0 +1,132 @@
+"""The interface of every relative encoding: query and key in, encoded query and key out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from lrpe.encodings.positions import resolve_positions
+from lrpe.encodings.precision import PreciseModule, compute_dtype
+from lrpe.encodings.validation import check_positive
+
+# What an encoding derives from the positions alone, once for query and key.
+Plan = tuple[Tensor, ...]
+
+
+class Encoding(PreciseModule, ABC):
+    """Maps queries and keys so that their inner product depends on the difference of their positions.
+
+    Attributes:
+        head_dim: features per head before encoding.
+        num_heads: heads.
+        ndim: dimensions of a position (1: sequence, 2: image).
+        output_dim: features per head after encoding.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, head_dim: int, num_heads: int, *, ndim: int = 1) -> None:
+        super().__init__()
+        self.head_dim = check_positive("head_dim", head_dim)
+        self.num_heads = check_positive("num_heads", num_heads)
+        self.ndim = check_positive("ndim", ndim)
+        self.output_dim = head_dim
+
+    def forward(
+        self, query: Tensor, key: Tensor, *, positions: Tensor | None = None, offset: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """Encode queries and keys at the same positions.
+
+        Args:
+            query: Float[batch heads length head_dim]
+            key: Float[batch heads length head_dim]
+            positions: Int[length] or Int[batch length]; with ndim > 1 a last axis of ndim follows. None stands for
+                ``offset + arange(length)`` (ndim 1 only).
+            offset: position of the first token where positions is None.
+
+        Returns:
+            query and key, Float[batch heads length output_dim], each in its own dtype. The arithmetic is float32, or
+            float64 for float64 inputs.
+
+        Raises:
+            TypeError: query, key or positions have the wrong kind of dtype.
+            ValueError: query, key or positions have the wrong shape.
+        """
+        self._check(query, "query")
+        self._check(key, "key")
+        self._begin()
+        plan = self._plan_for(query, positions, offset)
+        shared = key.shape == query.shape and key.dtype == query.dtype and key.device == query.device
+        key_plan = plan if shared else self._plan_for(key, positions, offset)
+        return self._run(query, plan, is_query=True), self._run(key, key_plan, is_query=False)
+
+    def encode_query(self, x: Tensor, *, positions: Tensor | None = None, offset: int = 0) -> Tensor:
+        """The first result of :meth:`forward` for queries alone."""
+        self._check(x, "x")
+        return self._run(x, self._plan_for(x, positions, offset), is_query=True)
+
+    def encode_key(self, x: Tensor, *, positions: Tensor | None = None, offset: int = 0) -> Tensor:
+        """The second result of :meth:`forward` for keys alone."""
+        self._check(x, "x")
+        return self._run(x, self._plan_for(x, positions, offset), is_query=False)
+
+    @property
+    def log_decay(self) -> Tensor | None:
+        """Float32[heads] <= 0: the attention op multiplies a score by exp(log_decay |s - t|). None: no decay."""
+        return None
+
+    def matrix(self, position: int | Sequence[int] | Tensor) -> Tensor:
+        """The definition M_s at one position, in real form: Float64[heads output_dim head_dim].
+
+        Slow and independent of the fast path: for tests and plots.
+
+        Raises:
+            NotImplementedError: the encoding is no fixed linear map.
+        """
+        raise NotImplementedError(f"{type(self).__name__} is no fixed linear map, so it has no matrix")
+
+    @abstractmethod
+    def _plan(self, positions: Tensor, dtype: torch.dtype) -> Plan:
+        """What positions Int[batch|1 length ndim] determine, in ``dtype``."""
+
+    @abstractmethod
+    def _encode(self, x: Tensor, plan: Plan, *, is_query: bool) -> Tensor:
+        """Encode Float[batch heads length head_dim] of the computing dtype; x itself stays as it is."""
+
+    def _begin(self) -> None:
+        """Called once a forward, before query and key: where an encoding draws what the two have to share."""
+
+    def _resolve(self, x: Tensor, positions: Tensor | None, offset: int) -> Tensor:
+        """The positions of x: Int[batch|1 length ndim]."""
+        batch, _, length, _ = x.shape
+        return resolve_positions(positions, offset, batch=batch, length=length, ndim=self.ndim, device=x.device)
+
+    def _plan_for(self, x: Tensor, positions: Tensor | None, offset: int) -> Plan:
+        return self._plan(self._resolve(x, positions, offset), compute_dtype(x.dtype))
+
+    def _run(self, x: Tensor, plan: Plan, *, is_query: bool) -> Tensor:
+        # Autocast would run the projections' products in half precision.
+        with torch.autocast(x.device.type, enabled=False):
+            return self._encode(x.to(compute_dtype(x.dtype)), plan, is_query=is_query).to(x.dtype)
+
+    def _check(self, x: Tensor, argument: str) -> None:
+        if not x.is_floating_point():
+            raise TypeError(f"{argument} must be a floating-point tensor, got {x.dtype}")
+        if x.ndim != 4 or x.shape[1] != self.num_heads or x.shape[3] != self.head_dim:
+            raise ValueError(
+                f"{argument} must have shape (batch, {self.num_heads}, length, {self.head_dim}) = "
+                f"(batch, num_heads, length, head_dim), got {tuple(x.shape)}"
+            )
+
+    def _position_tuple(self, position: int | Sequence[int] | Tensor) -> tuple[int, ...]:
+        values = torch.as_tensor(position).reshape(-1).tolist()
+        if len(values) != self.ndim or not all(isinstance(value, int) for value in values):
+            raise ValueError(f"position must be {self.ndim} integer(s), got {position!r}")
+        return tuple(values)
+
+    def extra_repr(self) -> str:
+        return f"head_dim={self.head_dim}, num_heads={self.num_heads}, ndim={self.ndim}, output_dim={self.output_dim}"

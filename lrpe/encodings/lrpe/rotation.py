@@ -1,0 +1,97 @@
+"""Type 2, orthogonal: neighbouring features (x_2j, x_2j+1) are rotated by the angle s a_j."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lrpe.encodings.base import Plan
+from lrpe.encodings.lrpe.angles import Angles
+from lrpe.encodings.lrpe.core import Core
+
+
+class Rotation(Core):
+    """Lambda^(s) = block-diag(R(s a_1), ..., R(s a_p), I_r), 2p + r = head_dim (LRPE paper, type 2; RoPE is p = head_dim/2).
+
+    Pairs are neighbours, so that a pair is one complex number in memory and the rotation one complex product.
+
+    Args:
+        head_dim: even.
+        angles: p of them; the features that follow the first 2p stay as they are.
+    """
+
+    def __init__(self, head_dim: int, angles: Angles) -> None:
+        super().__init__()
+        self.head_dim = self.output_dim = head_dim
+        self.angles = angles
+        self.num_fixed_pairs = head_dim // 2 - angles.values.shape[-1]
+
+    def plan(self, positions: Tensor, dtype: torch.dtype) -> Plan:
+        # An angle of zero keeps a pair bit for bit, and one product over all pairs is faster than two over parts.
+        angle = F.pad(self.angles(positions, dtype), (0, self.num_fixed_pairs))
+        if torch.compiler.is_compiling():
+            return (angle,)
+        with torch.no_grad():
+            return angle, torch.polar(torch.ones_like(angle), angle)
+
+    def forward(self, x: Tensor, plan: Plan, *, in_place: bool) -> Tensor:
+        if torch.compiler.is_compiling():
+            # Inductor generates no code for complex numbers; it fuses this formula into one kernel.
+            return rotate_pairs(x, plan[0])
+        angle, phase = plan
+        if x.stride(-1) != 1 or any(stride % 2 for stride in x.stride()[:-1]) or x.storage_offset() % 2:
+            x = x.contiguous()
+        return ComplexRotation.apply(x, angle, phase, in_place)
+
+    def matrix(self, position: tuple[int, ...]) -> Tensor:
+        angle = self.angles.at(position)
+        matrix = torch.eye(self.head_dim, dtype=torch.float64).repeat(angle.shape[0], 1, 1)
+        for j in range(angle.shape[1]):
+            cosine, sine = angle[:, j].cos(), angle[:, j].sin()
+            matrix[:, 2 * j, 2 * j] = matrix[:, 2 * j + 1, 2 * j + 1] = cosine
+            matrix[:, 2 * j, 2 * j + 1] = -sine
+            matrix[:, 2 * j + 1, 2 * j] = sine
+        return matrix
+
+
+def rotate_pairs(x: Tensor, angle: Tensor) -> Tensor:
+    """Rotate neighbouring pairs of Float[... d] by Float[... d/2], in real arithmetic."""
+    cosine, sine = angle.cos(), angle.sin()
+    first, second = x[..., 0::2], x[..., 1::2]
+    return torch.stack((first * cosine - second * sine, first * sine + second * cosine), dim=-1).flatten(-2)
+
+
+def as_pairs(x: Tensor) -> Tensor:
+    """Neighbouring pairs as complex numbers, a view: Complex[... d/2]."""
+    return torch.view_as_complex(x.unflatten(-1, (-1, 2)))
+
+
+class ComplexRotation(torch.autograd.Function):
+    """z_j = exp(i angle_j) x_j on neighbouring pairs.
+
+    dz_j/dangle_j = i z_j, so the output is all that the backward needs: no copy of x is kept, and attention keeps z
+    anyway.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, angle: Tensor, phase: Tensor, in_place: bool) -> Tensor:
+        if in_place:
+            as_pairs(x).mul_(phase)
+            ctx.mark_dirty(x)
+            output = x
+        else:
+            output = torch.view_as_real(as_pairs(x) * phase).flatten(-2)
+        ctx.save_for_backward(output, angle)
+        return output
+
+    @staticmethod
+    def backward(ctx, grad_output: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        output, angle = ctx.saved_tensors
+        grad = as_pairs(grad_output.contiguous())
+        grad_x = grad_angle = None
+        if ctx.needs_input_grad[0]:
+            grad_x = torch.view_as_real(grad * torch.polar(torch.ones_like(angle), -angle)).flatten(-2)
+        if ctx.needs_input_grad[1]:
+            grad_angle = (as_pairs(output).conj() * grad).imag.sum_to_size(angle.shape)
+        return grad_x, grad_angle, None, None

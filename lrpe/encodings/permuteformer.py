@@ -1,0 +1,76 @@
+"""PermuteFormer (Chen 2021, arXiv 2109.02377): powers of a permutation and an exponential decay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lrpe.encodings.base import Encoding, Plan
+from lrpe.encodings.lrpe.permutation import Permutation
+from lrpe.encodings.seeding import seeded_generator
+from lrpe.encodings.validation import check_choice
+
+
+class PermuteFormer(Encoding):
+    """M_s = Pi^s with a random permutation Pi, and a decay r_h = sigmoid(3h/H + 2) of head h = 0..H-1.
+
+    The published code multiplies queries by r^s and keys by r^(-t), which overflows float32 after some 700 positions.
+    Here the decay is ``log_decay`` = log r_h, which the attention op applies as a difference of positions.
+
+    Args:
+        head_dim: at least 2 an axis.
+        num_heads: heads.
+        permutation: per_head (the original: a different one for each head) or shared (the LRPE paper's baseline: one
+            for all).
+        decay: without it log_decay is None, as in the original's bidirectional models and the published image models.
+        ndim, axes: several position axes, see :class:`~lrpe.encodings.lrpe.permutation.Permutation`; the published
+            image models have axes="shared". A decay needs ndim=1.
+        seed: of the permutations; None takes one from torch's global generator.
+
+    Raises:
+        ValueError: an unknown choice, or a decay with ndim > 1.
+    """
+
+    name = "permuteformer"
+
+    def __init__(
+        self,
+        head_dim: int,
+        num_heads: int,
+        *,
+        permutation: str = "per_head",
+        decay: bool = True,
+        ndim: int = 1,
+        axes: str = "own",
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(head_dim, num_heads, ndim=ndim)
+        check_choice("permutation", permutation, ("per_head", "shared"))
+        if decay and ndim > 1:
+            raise ValueError(f"decay=True is a function of a distance in sequence and needs ndim=1, got ndim={ndim}")
+        self.permutation = Permutation(
+            head_dim,
+            num_heads if permutation == "per_head" else 1,
+            ndim=ndim,
+            axes=axes,
+            generator=seeded_generator(seed, "permutation"),
+        )
+        head = torch.arange(num_heads, dtype=torch.float64)
+        log_decay = F.logsigmoid(3 * head / num_heads + 2).float() if decay else None
+        self.register_buffer("_log_decay", log_decay, persistent=False)
+
+    @property
+    def log_decay(self) -> Tensor | None:
+        return self._log_decay
+
+    def matrix(self, position: int | Sequence[int] | Tensor) -> Tensor:
+        return self.permutation.matrix(self._position_tuple(position)).expand(self.num_heads, -1, -1)
+
+    def _plan(self, positions: Tensor, dtype: torch.dtype) -> Plan:
+        return self.permutation.plan(positions, dtype)
+
+    def _encode(self, x: Tensor, plan: Plan, *, is_query: bool) -> Tensor:
+        return self.permutation(x, plan, in_place=False)
