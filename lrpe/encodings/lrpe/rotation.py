@@ -12,7 +12,7 @@ from lrpe.encodings.lrpe.core import Core
 
 
 class Rotation(Core):
-    """Lambda^(s) = block-diag(R(s a_1), ..., R(s a_p), I_r), 2p + r = head_dim (LRPE paper, type 2; RoPE is p = head_dim/2).
+    """Lambda^(s) = block-diag(R(s a_1), ..., R(s a_p), I_r), 2p + r = head_dim (LRPE paper, type 2).
 
     Pairs are neighbours, so that a pair is one complex number in memory and the rotation one complex product.
 

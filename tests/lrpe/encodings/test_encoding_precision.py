@@ -100,7 +100,7 @@ def test_a_low_precision_call_leaves_nothing_behind():
 def test_the_angle_of_a_far_position_is_that_of_exact_arithmetic(name: str):
     """Against math.fmod on exact integers: an independent reference for the range reduction."""
     encoding = Case(name).build(head_dim=4, num_heads=1)
-    for position in (1, 1000, 2**20, 2**20 - 1):
+    for position in (1, 1000, 2**20, 2**20 - 1, 2**30 + 1):
         x = torch.tensor([1.0, 0.0, 1.0, 0.0]).view(1, 1, 1, 4)
         encoded = encoding.encode_query(x, offset=position).flatten().tolist()
         expected = [f(position * theta) for theta in (1.0, 0.01) for f in (math.cos, math.sin)]

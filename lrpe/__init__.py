@@ -1,0 +1,19 @@
+"""Linearized relative positional encoding: encodings, linear attention and models in plain PyTorch."""
+
+from lrpe.attention import LinearAttention, SoftmaxAttention
+from lrpe.encodings import ENCODINGS, LRPE, build_encoding
+from lrpe.models import DecoderConfig, DecoderLM
+from lrpe.ops import linear_attention
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ENCODINGS",
+    "LRPE",
+    "DecoderConfig",
+    "DecoderLM",
+    "LinearAttention",
+    "SoftmaxAttention",
+    "build_encoding",
+    "linear_attention",
+]

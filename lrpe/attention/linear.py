@@ -1,0 +1,118 @@
+"""Linear attention as a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from lrpe.attention.feature_maps import build_feature_map
+from lrpe.attention.projections import AttentionLayer, check_padding, head_dim_of
+from lrpe.encodings.base import Encoding
+from lrpe.ops import LinearAttentionState, linear_attention
+
+NORMALISERS = ("denominator", "layernorm", "rmsnorm")
+DENOMINATORS = ("encoded", "plain")
+
+
+class LinearAttention(AttentionLayer):
+    """y = W_o norm(sum_t g^(s-t) <M_s phi(W_q x_s), M_t phi(W_k x_t)> W_v x_t).
+
+    The feature map comes first and the encoding after it; no 1/sqrt(d). With ``normaliser="denominator"`` the sum is
+    divided by the same sum without values, clamped at ``eps``; ``layernorm`` and ``rmsnorm`` act on the concatenated
+    heads and need no denominator, which rotated, possibly negative scores make unstable (Qin et al. 2023; the authors'
+    published layer).
+
+    Args:
+        embed_dim, num_heads: width, and heads that it is divided into.
+        encoding: an :class:`lrpe.encodings.Encoding`, a mapping ``{"name": ..., **options}``, or None.
+        feature_map, feature_map_options: see :mod:`lrpe.attention.feature_maps`.
+        normaliser: ``denominator``, ``layernorm`` or ``rmsnorm``.
+        causal: attend to the past only.
+        bias: of the four projections.
+        eps: smallest denominator.
+        denominator_from: ``encoded`` (published language models) or ``plain`` features (published image models).
+        mask_padding: False ignores ``key_padding_mask``, as the published layer does.
+        chunk_size: tokens a chunk in training.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        *,
+        encoding: Encoding | Mapping[str, Any] | None = None,
+        feature_map: str = "1+elu",
+        feature_map_options: Mapping[str, Any] | None = None,
+        normaliser: str = "denominator",
+        causal: bool = True,
+        bias: bool = True,
+        eps: float = 1e-6,
+        denominator_from: str = "encoded",
+        mask_padding: bool = True,
+        chunk_size: int = 64,
+    ) -> None:
+        if normaliser not in NORMALISERS:
+            raise ValueError(f"normaliser={normaliser!r}: expected one of {', '.join(NORMALISERS)}")
+        if denominator_from not in DENOMINATORS:
+            raise ValueError(f"denominator_from={denominator_from!r}: expected one of {', '.join(DENOMINATORS)}")
+        features = build_feature_map(feature_map, head_dim_of(embed_dim, num_heads), **(feature_map_options or {}))
+        super().__init__(embed_dim, num_heads, encoding, causal, bias, features.output_dim)
+        self.feature_map = features
+        self.normaliser, self.denominator_from, self.mask_padding = normaliser, denominator_from, mask_padding
+        self.eps, self.chunk_size = eps, chunk_size
+        self.norm: nn.Module = nn.Identity()
+        if normaliser != "denominator":
+            self.norm = (nn.LayerNorm if normaliser == "layernorm" else nn.RMSNorm)(embed_dim, eps=1e-5)
+
+    def forward(self, x: Tensor, *, key_padding_mask: Tensor | None = None, positions: Tensor | None = None) -> Tensor:
+        """``(batch, length, embed_dim)`` -> the same; ``key_padding_mask`` bool ``(batch, length)``, True at padding."""
+        mask = check_padding(key_padding_mask, x) if self.mask_padding else None
+        out, _ = self._attend(x, None, mask=mask, positions=positions, keep_state=False)
+        return out
+
+    def extend(self, x: Tensor, state: LinearAttentionState | None = None) -> tuple[Tensor, LinearAttentionState]:
+        """Outputs of the tokens ``x`` that follow those in ``state``, and the state after them; O(1) memory.
+
+        Raises:
+            ValueError: the layer is not causal.
+        """
+        if not self.causal:
+            raise ValueError("only causal attention can be extended token by token")
+        out, after = self._attend(x, state, mask=None, positions=None, keep_state=True)
+        assert after is not None
+        return out, after
+
+    def _attend(
+        self,
+        x: Tensor,
+        state: LinearAttentionState | None,
+        *,
+        mask: Tensor | None,
+        positions: Tensor | None,
+        keep_state: bool,
+    ) -> tuple[Tensor, LinearAttentionState | None]:
+        offset = state.position if state else 0
+        query, key, value = self.project(x)
+        plain_query = self.feature_map(query, offset=offset, is_query=True)
+        plain_key = self.feature_map(key, offset=offset, is_query=False)
+        query, key = self.encoding(plain_query, plain_key, positions=positions, offset=offset)
+        plain = self.normaliser == "denominator" and self.denominator_from == "plain"
+        result = linear_attention(
+            query,
+            key,
+            value,
+            causal=self.causal,
+            log_decay=self.encoding.log_decay,
+            denominator=self.normaliser == "denominator",
+            eps=self.eps,
+            key_padding_mask=mask,
+            denominator_query=plain_query if plain else None,
+            denominator_key=plain_key if plain else None,
+            chunk_size=self.chunk_size,
+            state=state,
+            return_state=keep_state,
+        )
+        out, after = result if keep_state else (result, None)
+        return self.output_projection(self.norm(self.join(out))), after
