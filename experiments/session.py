@@ -64,7 +64,7 @@ def train_run(config: DictConfig, folder: Path) -> int:
             "data": config.data.name,
             "seed": config.seed,
             "identity": identity(config),
-            "name": name,
+            "name": f"{name} ({config.protocol.name}, {config.profile.name})",
         }
         plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
         runs.begin(
@@ -115,7 +115,8 @@ def _train(
                 raise UserError(f"{name}: {error}. The last checkpoint is intact; the same command resumes it") from error
             raise
         finished = _close(runs, plan, progress, "finished", None, metrics)
-        tracker.finish(finished["metrics"])
+        shown = ("metrics", "parameters", "tokens_per_second", "peak_memory_bytes", "wall_seconds", "updates", "tokens")
+        tracker.finish({key: finished[key] for key in shown})
     shown = ", ".join(f"{key.replace('_', ' ')} {value:.2f}" for key, value in metrics.items() if "perplexity" in key)
     print(f"{name}: {shown} -> {runs.path}")
     return 0

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from pathlib import Path
 
 import hydra
@@ -35,7 +34,8 @@ def run(config: DictConfig) -> int:
     record = RunFolder(folder).load()
     if record is not None and record.finished:
         if int(os.environ.get("RANK", "0")) == 0:
-            found = ", ".join(f"{name} {value:.2f}" for name, value in record["metrics"].items() if "perplexity" in name)
+            known = {name: value for name, value in record["metrics"].items() if "perplexity" in name and value is not None}
+            found = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in known.items())
             print(f"{folder}: finished before ({found}); nothing to do. Remove the folder to train it anew.")
         return 0
     from experiments.session import train_run  # torch and fairseq: bad input never waits for their import

@@ -47,13 +47,13 @@ class AttentionLayer(nn.Module):
                     nn.init.zeros_(projection.bias)
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Query, key and value, each ``(batch, heads, length, head_dim)``."""
+        """Query, key and value, each ``(batch, heads, length, head_dim)`` and contiguous, as what follows needs them."""
         if x.dim() != 3 or x.shape[-1] != self.embed_dim:
             raise ValueError(f"expected (batch, length, embed_dim={self.embed_dim}), got {tuple(x.shape)}")
         batch, length, _ = x.shape
 
         def heads(projection: nn.Linear) -> Tensor:
-            return projection(x).view(batch, length, self.num_heads, self.head_dim).transpose(1, 2)
+            return projection(x).view(batch, length, self.num_heads, self.head_dim).transpose(1, 2).contiguous()
 
         return heads(self.query_projection), heads(self.key_projection), heads(self.value_projection)
 

@@ -110,11 +110,12 @@ class AdaptiveSoftmax(nn.Module):
         not needed."""
         shape = x.shape[:-1]
         x = x.reshape(-1, x.shape[-1])
-        head = F.log_softmax(self._head(x).float(), dim=-1)
+        work = torch.promote_types(x.dtype, torch.float32)
+        head = F.log_softmax(self._head(x).to(work), dim=-1)
         size = self.bands[0][1]
         parts = [head[:, :size]]
         for index in range(1, len(self.bands)):
-            tail = F.log_softmax(self._tail(x, index).float(), dim=-1)
+            tail = F.log_softmax(self._tail(x, index).to(work), dim=-1)
             parts.append(tail + head[:, size + index - 1, None])
         return torch.cat(parts, dim=-1).view(*shape, self.vocab_size)
 

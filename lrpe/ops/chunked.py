@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 
 GROUP_ROWS = 128  # chunks x batch x heads per group: about 2 MiB of scores at 64 x 64 float32
 
@@ -44,7 +43,7 @@ def weighted_sum(
         return torch.cat([head, tail], dim=-2), state
     chunk_size = min(chunk_size, length)
     flat = [x.reshape(batch * heads, -1, chunk_size, x.shape[-1]) for x in (query, key, value)]
-    out, end, _ = _Chunked.apply(*flat, state.reshape(batch * heads, key_dim, value_dim), log_decay, batch)
+    out, end, _ = _forward(*flat, state.reshape(batch * heads, key_dim, value_dim), log_decay, batch)
     return out.reshape(batch, heads, length, value_dim), end.reshape(batch, heads, key_dim, value_dim)
 
 
@@ -91,48 +90,90 @@ def _masked(scores: Tensor, decays: _Decays) -> Tensor:
     return scores.tril_() if decays.inside is None else scores.mul_(decays.inside)
 
 
-class _Chunked(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        query: Tensor, key: Tensor, value: Tensor, state: Tensor, log_decay: Tensor | None, batch: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        rows, chunks, chunk_size, _ = query.shape
-        group = max(1, min(chunks, GROUP_ROWS // rows))
-        decays = _Decays(log_decay, batch, chunk_size, group)
-        out = torch.empty_like(value)
-        starts = query.new_empty(rows, chunks, key.shape[-1], value.shape[-1])
-        for first in range(0, chunks, group):
-            span = slice(first, first + group)
-            q, k, v = query[:, span], key[:, span], value[:, span]
-            starts[:, span], state = _starts(_scaled(k, decays.key).mT @ v, state, decays)
-            inside = _masked(q @ k.mT, decays) @ v
-            out[:, span] = inside.add_(_scaled(q, decays.query) @ starts[:, span])
-        return out, state, starts
+# Operators of their own, so that torch.compile takes each whole instead of unrolling its loop for one length.
+@torch.library.custom_op("lrpe::chunked_forward", mutates_args=())
+def _forward(
+    query: Tensor, key: Tensor, value: Tensor, state: Tensor, log_decay: Tensor | None, batch: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    rows, chunks, chunk_size, _ = query.shape
+    group = max(1, min(chunks, GROUP_ROWS // rows))
+    decays = _Decays(log_decay, batch, chunk_size, group)
+    out = value.new_empty(value.shape)
+    starts = query.new_empty(rows, chunks, key.shape[-1], value.shape[-1])
+    state = state.clone()
+    for first in range(0, chunks, group):
+        span = slice(first, first + group)
+        q, k, v = query[:, span], key[:, span], value[:, span]
+        starts[:, span], state = _starts(_scaled(k, decays.key).mT @ v, state, decays)
+        inside = _masked(q @ k.mT, decays) @ v
+        out[:, span] = inside.add_(_scaled(q, decays.query) @ starts[:, span])
+    return out, state.contiguous(), starts
 
-    @staticmethod
-    def setup_context(ctx: FunctionCtx, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        query, key, value, _, log_decay, batch = inputs
-        ctx.save_for_backward(query, key, value, log_decay, output[2])
-        ctx.mark_non_differentiable(output[2])
-        ctx.batch = batch
 
-    @staticmethod
-    def backward(ctx: Any, grad_out: Tensor, grad_state: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        query, key, value, log_decay, starts = ctx.saved_tensors
-        rows, chunks, chunk_size, _ = query.shape
-        group = max(1, min(chunks, GROUP_ROWS // rows))
-        decays = _Decays(log_decay, ctx.batch, chunk_size, group)
-        grad_query, grad_key, grad_value = (torch.empty_like(x) for x in (query, key, value))
-        for first in reversed(range(0, chunks, group)):
-            span = slice(first, first + group)
-            q, k, v, g, s = query[:, span], key[:, span], value[:, span], grad_out[:, span], starts[:, span]
-            # the gradient of each chunk's end state is what later chunks of the group, and the rest, send back
-            summary = _scaled(q, decays.query).mT @ g
-            ends, grad_state = _starts(summary.flip(1), grad_state, decays)
-            ends = ends.flip(1)
-            grad_scores = _masked(g @ v.mT, decays)
-            grad_query[:, span] = (grad_scores @ k).add_(_scaled(g @ s.mT, decays.query))
-            grad_key[:, span] = (grad_scores.mT @ q).add_(_scaled(v @ ends.mT, decays.key))
-            scores = _masked(q @ k.mT, decays)
-            grad_value[:, span] = (scores.mT @ g).add_(_scaled(k, decays.key) @ ends)
-        return grad_query, grad_key, grad_value, grad_state, None, None
+@_forward.register_fake
+def _(
+    query: Tensor, key: Tensor, value: Tensor, state: Tensor, log_decay: Tensor | None, batch: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    starts = query.new_empty(query.shape[0], query.shape[1], key.shape[-1], value.shape[-1])
+    return value.new_empty(value.shape), state.new_empty(state.shape), starts
+
+
+@torch.library.custom_op("lrpe::chunked_backward", mutates_args=())
+def _backward(
+    grad_out: Tensor,
+    grad_state: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    starts: Tensor,
+    log_decay: Tensor | None,
+    batch: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    rows, chunks, chunk_size, _ = query.shape
+    group = max(1, min(chunks, GROUP_ROWS // rows))
+    decays = _Decays(log_decay, batch, chunk_size, group)
+    grad_query, grad_key, grad_value = (x.new_empty(x.shape) for x in (query, key, value))
+    grad_state = grad_state.clone()
+    for first in reversed(range(0, chunks, group)):
+        span = slice(first, first + group)
+        q, k, v, g, s = query[:, span], key[:, span], value[:, span], grad_out[:, span], starts[:, span]
+        # the gradient of each chunk's end state is what later chunks of the group, and the rest, send back
+        summary = _scaled(q, decays.query).mT @ g
+        ends, grad_state = _starts(summary.flip(1), grad_state, decays)
+        ends = ends.flip(1)
+        grad_scores = _masked(g @ v.mT, decays)
+        grad_query[:, span] = (grad_scores @ k).add_(_scaled(g @ s.mT, decays.query))
+        grad_key[:, span] = (grad_scores.mT @ q).add_(_scaled(v @ ends.mT, decays.key))
+        scores = _masked(q @ k.mT, decays)
+        grad_value[:, span] = (scores.mT @ g).add_(_scaled(k, decays.key) @ ends)
+    return grad_query, grad_key, grad_value, grad_state.contiguous()
+
+
+@_backward.register_fake
+def _(
+    grad_out: Tensor,
+    grad_state: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    starts: Tensor,
+    log_decay: Tensor | None,
+    batch: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return query.new_empty(query.shape), key.new_empty(key.shape), value.new_empty(value.shape), grad_state.clone()
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    query, key, value, _, log_decay, ctx.batch = inputs
+    ctx.save_for_backward(query, key, value, log_decay, output[2])
+
+
+def _differentiate(ctx: Any, grad_out: Tensor, grad_state: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    query, key, value, log_decay, starts = ctx.saved_tensors
+    gradients = _backward(
+        grad_out.contiguous(), grad_state.contiguous(), query, key, value, starts, log_decay, ctx.batch
+    )
+    return *gradients, None, None
+
+
+_forward.register_autograd(_differentiate, setup_context=_setup_context)

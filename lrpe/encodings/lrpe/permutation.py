@@ -39,12 +39,13 @@ class Permutation(Core):
                 f"a permutation with {self.num_blocks} block(s) needs head_dim >= {2 * self.num_blocks}, got {head_dim}"
             )
         self.output_dim = head_dim
-        blocks = torch.arange(head_dim).tensor_split(self.num_blocks)
-        draws = [
-            torch.cat([block[torch.randperm(len(block), generator=generator)] for block in blocks])
-            for _ in range(num_heads)
-        ]
-        axis_of = torch.cat([torch.full_like(block, axis) for axis, block in enumerate(blocks)])
+        with torch.device("cpu"):  # the generator's, also while a model is built on the meta device to be counted
+            blocks = torch.arange(head_dim).tensor_split(self.num_blocks)
+            draws = [
+                torch.cat([block[torch.randperm(len(block), generator=generator)] for block in blocks])
+                for _ in range(num_heads)
+            ]
+            axis_of = torch.cat([torch.full_like(block, axis) for axis, block in enumerate(blocks)])
         self.register_buffer("axis_of", axis_of, persistent=False)
         self.register_buffer("permutation", torch.stack(draws))
         self.register_buffer("cycles", decompose(self.permutation), persistent=False)
@@ -86,6 +87,11 @@ def decompose(permutation: Tensor) -> Tensor:
     ``order`` lists the elements cycle by cycle. Element j is at order[start_j + rank_j], in a cycle of length_j, and
     pi^s(j) = order[start_j + (rank_j + s) mod length_j].
     """
+    with torch.device("cpu"):
+        return _decompose(permutation).to(permutation.device)
+
+
+def _decompose(permutation: Tensor) -> Tensor:
     result = torch.zeros(4, *permutation.shape, dtype=torch.int64)
     for head, images in enumerate(permutation.tolist()):
         order: list[int] = []
@@ -101,7 +107,7 @@ def decompose(permutation: Tensor) -> Tensor:
                 result[1:, head, element] = torch.tensor([len(order), len(cycle), rank])
             order += cycle
         result[0, head] = torch.tensor(order)
-    return result.to(permutation.device)
+    return result
 
 
 class PermuteFeatures(torch.autograd.Function):
