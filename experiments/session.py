@@ -20,6 +20,7 @@ from experiments.engine.progress import Row, RunProgress, peak_memory
 from experiments.engine.run import Interrupted, final_metrics, median_speed, quiet, train
 from experiments.engine.translate import fairseq_config
 from experiments.errors import UserError
+from experiments.expected import Watch
 from experiments.manifest import build_manifest
 from experiments.records import RunFolder
 from experiments.tracking import Tracker
@@ -88,9 +89,13 @@ def _train(
             Tracker.start(config.tracker.mode, runs, OmegaConf.to_container(config, resolve=True), runs.load(), start)
         )
 
+        watch = Watch(config, identity(config))
+
         def record(row: Row) -> None:
             runs.append(row)
             tracker.log(row)
+            if complaint := watch.complaint(row):
+                print(f"warning: {complaint}", file=sys.stderr)
 
         progress.record = record
         try:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
@@ -29,7 +28,6 @@ def run(config: DictConfig) -> int:
         UserError: anything in the config, the data or the checkpoints that a person has to mend.
     """
     config = validate(config)
-    prepare_embedded_data(config)
     folder = run_directory(config)
     record = RunFolder(folder).load()
     if record is not None and record.finished:
@@ -41,15 +39,6 @@ def run(config: DictConfig) -> int:
     from experiments.session import train_run  # torch and fairseq: bad input never waits for their import
 
     return train_run(config, folder)
-
-
-def prepare_embedded_data(config: DictConfig) -> None:
-    """Embedded text needs no download, so it is prepared on first use; everything else is the user's to prepare."""
-    folder = Path(config.data.folder)
-    if config.data.name == "pydoc" and not (folder / "manifest.json").is_file() and folder.name == "pydoc":
-        from data_prep import prepare
-
-        prepare("pydoc", out=folder.parent)
 
 
 @hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")

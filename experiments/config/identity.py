@@ -9,8 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from data_prep import load_manifest
-from experiments.errors import UserError
+from experiments.config.data import data_identity
 
 
 def scientific(config: DictConfig) -> dict[str, Any]:
@@ -30,21 +29,6 @@ def scientific(config: DictConfig) -> dict[str, Any]:
     if plain["engine"]["fairseq"]:
         chosen["fairseq"] = plain["engine"]["fairseq"]
     return chosen
-
-
-def data_identity(config: DictConfig) -> str:
-    """The checksum of the prepared data.
-
-    Raises:
-        UserError: the data is not there, with the command that prepares it.
-    """
-    folder = Path(config.data.folder)
-    if not (folder / "manifest.json").is_file():
-        raise UserError(
-            f"no prepared data in {folder}: run  python -m data_prep.{config.data.name}  "
-            "(or make data-" + config.data.name + "), or set data.folder or LRPE_DATA to where it lies"
-        )
-    return str(load_manifest(folder)["identity"])
 
 
 def identity(config: DictConfig) -> str:

@@ -20,7 +20,7 @@ def _prepared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A data folder whose manifest is all that an identity reads."""
     monkeypatch.setenv("LRPE_DATA", str(tmp_path))
     monkeypatch.setenv("LRPE_RESULTS", str(tmp_path / "results"))
-    monkeypatch.setattr("experiments.config.identity.data_identity", lambda config: "d" * 64)
+    monkeypatch.setattr(sys.modules["experiments.config.identity"], "data_identity", lambda config: "d" * 64)
 
 
 @pytest.mark.parametrize("profile", ["demo", "small", "paper"])

@@ -1,0 +1,65 @@
+"""``python -m data_prep.<name>``, the same for every data set."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from data_prep.errors import DataError
+
+
+def build_parser(name: str) -> argparse.ArgumentParser:
+    """The options that ``name`` takes."""
+    parser = argparse.ArgumentParser(prog=f"python -m data_prep.{name}", description=f"Prepare {name}.")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where <DIR>/<name>/ goes (LRPE_DATA, or ./data)")
+    parser.add_argument("--force", action="store_true", help="prepare again what is already there")
+    if name != "pydoc":
+        parser.add_argument("--source", type=Path, metavar="DIR", help="local files instead of the hub")
+        parser.add_argument("--revision", metavar="COMMIT", help="of the hub's data set, instead of the pinned one")
+        parser.add_argument(
+            "--allow-other-counts", action="store_true", help="accept a text without the published counts"
+        )
+    if name == "wikitext103_bpe":
+        parser.add_argument(
+            "--bpe",
+            type=Path,
+            metavar="DIR",
+            help="GPT-2's BPE: encoder.json and vocab.bpe (or vocab.json and merges.txt), and dict.txt if wanted",
+        )
+    return parser
+
+
+def summary(folder: Path) -> str:
+    """A few lines on a prepared folder."""
+    from data_prep.manifest import load_manifest
+
+    manifest = load_manifest(folder)
+    lines = [
+        f"{folder}",
+        f"  vocabulary {manifest['vocabulary']:,} ({manifest['words']:,} words), counts: {manifest['counts']}, "
+        f"identity {manifest['identity'][:12]}",
+    ]
+    for split, counts in manifest["splits"].items():
+        lines.append(
+            f"  {split:<6}{counts['tokens']:>13,} tokens {counts['lines']:>11,} lines "
+            f"{100 * counts['unknown_rate']:6.2f} % <unk>"
+        )
+    return "\n".join(lines)
+
+
+def main(name: str, arguments: list[str] | None = None) -> NoReturn:
+    """Prepare ``name`` and exit: 0 done (or done before), 2 bad input with one message, 130 interrupted."""
+    options = vars(build_parser(name).parse_args(arguments))
+    from data_prep import prepare
+
+    try:
+        print(summary(prepare(name, **options)))
+    except DataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted; nothing was left behind, the same command starts again", file=sys.stderr)
+        raise SystemExit(130) from None
+    raise SystemExit(0)

@@ -1,0 +1,119 @@
+"""What a prepared folder says of itself, and whether it still holds what it says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from data_prep.errors import DataError
+from data_prep.text_source import SPLITS
+
+SCHEMA = 1
+FILE = "manifest.json"
+PREPARED = ("dict.txt", *(f"{split}.{suffix}" for split in SPLITS for suffix in ("bin", "idx")))
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def build_manifest(
+    folder: Path,
+    *,
+    name: str,
+    counts: str,
+    splits: Mapping[str, Mapping[str, Any]],
+    vocabulary: Mapping[str, int],
+    source: Mapping[str, Any],
+    rules: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Describe the prepared files of ``folder``.
+
+    ``identity`` is the SHA-256 over the name, the kind of counts and the checksums of the prepared files: the same text
+    prepared by the same rules has it on every machine, wherever it came from.
+
+    Args:
+        counts: ``published`` (verified), ``other`` (verification waived) or ``none`` (nothing published to verify).
+        splits: tokens (one ``</s>`` a line), lines, unknown tokens and their rate, of each split.
+        vocabulary: ``size`` of the dictionary and the ``words`` in it.
+        source: kind, id, revision and files of the text.
+        rules: how text became tokens.
+    """
+    files = {file: {"bytes": (folder / file).stat().st_size, "sha256": sha256_of(folder / file)} for file in PREPARED}
+    identified = {"name": name, "counts": counts, "files": {file: entry["sha256"] for file, entry in files.items()}}
+    canonical = json.dumps(identified, sort_keys=True, separators=(",", ":"))
+    return {
+        "schema": SCHEMA,
+        "name": name,
+        "identity": hashlib.sha256(canonical.encode()).hexdigest(),
+        "counts": counts,
+        "splits": splits,
+        "vocabulary": vocabulary["size"],
+        "words": vocabulary["words"],
+        "rules": rules,
+        "files": files,
+        "source": source,
+        "python": platform.python_version(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write ``manifest.json``."""
+    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+    (folder / FILE).write_text(text, encoding="utf-8")
+
+
+def load_manifest(folder: Path | str) -> dict[str, Any]:
+    """The manifest of a prepared folder.
+
+    Raises:
+        DataError: there is none, or it cannot be read.
+    """
+    path = Path(folder) / FILE
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"no {path}: {folder} holds no prepared data; python -m data_prep.<name> prepares it") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {path}: {error}; prepare the data again with --force") from error
+    if (
+        not isinstance(manifest, dict)
+        or manifest.get("schema") != SCHEMA
+        or not isinstance(manifest.get("files"), dict)
+    ):
+        raise DataError(f"{path} is no manifest of schema {SCHEMA}; prepare the data again with --force")
+    return manifest
+
+
+def check(folder: Path | str, full: bool = False) -> dict[str, Any]:
+    """Whether a prepared folder holds what its manifest says; returns the manifest.
+
+    Args:
+        folder: the prepared folder.
+        full: compare SHA-256 as well as sizes (reads every byte).
+
+    Raises:
+        DataError: a file is missing or differs, named with what was found and expected.
+    """
+    folder = Path(folder)
+    manifest = load_manifest(folder)
+    for file in PREPARED:
+        path = folder / file
+        expected = manifest["files"].get(file)
+        if expected is None:
+            raise DataError(f"{folder / FILE} does not name {file}; prepare the data again with --force")
+        if not path.is_file():
+            raise DataError(f"missing {path}; prepare the data again")
+        if (found := path.stat().st_size) != expected["bytes"]:
+            raise DataError(f"{path} has {found:,} bytes and its manifest says {expected['bytes']:,}; prepare it again")
+        if full and (digest := sha256_of(path)) != expected["sha256"]:
+            raise DataError(f"{path} has SHA-256 {digest} and its manifest says {expected['sha256']}; prepare it again")
+    return manifest

@@ -1,0 +1,147 @@
+"""From a source of text to a prepared folder: count, verify, build the dictionary, number, describe."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_prep.dictionary import UNKNOWN, Dictionary
+from data_prep.errors import DataError
+from data_prep.indexed_writer import IndexedWriter
+from data_prep.manifest import build_manifest, write_manifest
+from data_prep.progress import Progress
+from data_prep.text_source import SPLITS, TextSource
+from data_prep.verification import PublishedCounts, SplitCounts
+from data_prep.workspace import check_disk
+
+Tokenise = Callable[[Sequence[str]], list[list[str]]]
+
+NUMBER_BYTES_PER_TEXT_BYTE = 1.0  # a word and its space are rarely shorter than the 2 or 4 bytes of a number
+INDEX_BYTES = 32 << 20
+SMALL_FIRST = ("valid", "test", "train")  # so that a wrong folder is refused at once
+
+
+def split_words(lines: Sequence[str]) -> list[list[str]]:
+    """Words between white space, as fairseq splits them."""
+    return [line.split() for line in lines]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """All that distinguishes one data set from another.
+
+    Attributes:
+        source: where the text comes from.
+        rules: how text becomes tokens, in words, for the manifest. Other rules make prepared data stale.
+        published: the counts that the text must have.
+        tokenise: lines to lists of words.
+        threshold: words that are rarer in train are unknown.
+        dictionary: a given dictionary instead of one by count.
+    """
+
+    source: TextSource
+    rules: Mapping[str, Any]
+    published: PublishedCounts = field(default_factory=PublishedCounts)
+    tokenise: Tokenise = split_words
+    threshold: int = 1
+    dictionary: Dictionary | None = None
+
+
+def fill(folder: Path, name: str, corpus: Corpus, allow_other_counts: bool = False) -> dict[str, Any]:
+    """Write the dictionary, the splits and the manifest of ``corpus`` into an existing, empty ``folder``.
+
+    Args:
+        folder: where to.
+        name: of the data set.
+        corpus: what.
+        allow_other_counts: do not verify; the identity says so.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        DataError: the text is damaged, empty or not the published one, or the disk is too small.
+    """
+    text_bytes = sum(corpus.source.size(split) for split in SPLITS)
+    check_disk(folder, int(text_bytes * NUMBER_BYTES_PER_TEXT_BYTE) + INDEX_BYTES)
+    published = PublishedCounts() if allow_other_counts else corpus.published
+    progress = Progress(name)
+    try:
+        dictionary = corpus.dictionary or _build_dictionary(corpus, published, progress)
+        splits = {split: _write_split(folder, split, corpus, published, dictionary, progress) for split in SMALL_FIRST}
+    finally:
+        progress.close()
+    dictionary.save(folder / "dict.txt")
+    manifest = build_manifest(
+        folder,
+        name=name,
+        counts="none" if not corpus.published else "other" if allow_other_counts else "published",
+        splits={
+            split: {
+                "tokens": counts.tokens,
+                "lines": counts.lines,
+                "unknown": counts.unknown,
+                "unknown_rate": counts.unknown / counts.tokens,
+            }
+            for split, counts in ((split, splits[split]) for split in SPLITS)
+        },
+        vocabulary={"size": len(dictionary), "words": dictionary.words},
+        source=corpus.source.describe(),
+        rules=corpus.rules,
+    )
+    write_manifest(folder, manifest)
+    return manifest
+
+
+def _build_dictionary(corpus: Corpus, published: PublishedCounts, progress: Progress) -> Dictionary:
+    """Count all splits and keep the counts of train, which comes last."""
+    for split in SMALL_FIRST:
+        counts: Counter[str] = Counter()
+        lines = 0
+        for words in _words(corpus, split):
+            counts.update(chain.from_iterable(words))
+            lines += len(words)
+            progress.show(f"counting {split}", counts.total() + lines)
+        tokens = counts.total() + lines
+        _refuse_empty(corpus, split, tokens - lines)
+        published.verify_split(split, corpus.source.label(split), tokens, lines)
+    published.verify_types(corpus.source.label("train"), len(counts.keys() | {"</s>", "<unk>"}))
+    return Dictionary.build(counts, corpus.threshold)
+
+
+def _write_split(
+    folder: Path,
+    split: str,
+    corpus: Corpus,
+    published: PublishedCounts,
+    dictionary: Dictionary,
+    progress: Progress,
+) -> SplitCounts:
+    tokens = lines = unknown = 0
+    with IndexedWriter(folder / split, len(dictionary)) as writer:
+        for words in _words(corpus, split):
+            ids, sizes = dictionary.encode(words)
+            writer.add(ids, sizes)
+            tokens += len(ids)
+            lines += len(sizes)
+            unknown += int(np.count_nonzero(ids == UNKNOWN))
+            progress.show(f"writing {split}", tokens)
+        _refuse_empty(corpus, split, tokens - lines)
+        published.verify_split(split, corpus.source.label(split), tokens, lines)
+    return SplitCounts(tokens, lines, unknown)
+
+
+def _words(corpus: Corpus, split: str) -> Iterator[list[list[str]]]:
+    for lines in corpus.source.blocks(split):
+        yield corpus.tokenise(lines)
+
+
+def _refuse_empty(corpus: Corpus, split: str, words: int) -> None:
+    if not words:
+        raise DataError(f"{corpus.source.label(split)} has no words: the {split} split is empty")

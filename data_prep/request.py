@@ -1,0 +1,50 @@
+"""What a caller asks for, and whether a prepared folder already answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data_prep.errors import DataError
+
+
+@dataclass(frozen=True)
+class Request:
+    """Options of a preparation.
+
+    Attributes:
+        source: folder of local files; None for the hub or the embedded text.
+        revision: of the hub's data set; None for the pinned one.
+        bpe: folder of GPT-2's BPE files; None for the hub. Of ``wikitext103_bpe`` alone.
+        allow_other_counts: accept a text without the published counts.
+        force: prepare again what is already there.
+    """
+
+    source: Path | None = None
+    revision: str | None = None
+    bpe: Path | None = None
+    allow_other_counts: bool = False
+    force: bool = False
+
+    def refuse_other(self, folder: Path, manifest: Mapping[str, Any]) -> None:
+        """Refuse to pass off data as what was asked for when it was prepared from something else.
+
+        Cheap: local files are compared by name and size, and only while they are there.
+
+        Raises:
+            DataError: names what differs.
+        """
+        again = "--force prepares it again"
+        if manifest["counts"] == "other" and not self.allow_other_counts:
+            raise DataError(f"{folder} was prepared with --allow-other-counts, so its counts are not verified; {again}")
+        if self.revision and self.revision != manifest["source"].get("revision"):
+            found = manifest["source"].get("revision")
+            raise DataError(f"{folder} was prepared from revision {found}, not {self.revision}; {again}")
+        if self.source is None or manifest["source"]["kind"] != "local":
+            return
+        for name, entry in manifest["source"]["files"].items():
+            path = self.source / name
+            if path.is_file() and path.stat().st_size != entry["bytes"]:
+                raise DataError(f"{folder} was prepared from another {name} than {path} (sizes differ); {again}")

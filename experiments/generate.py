@@ -1,0 +1,107 @@
+"""Continue a prompt with a trained language model; tokens stream as they are drawn.
+
+    python -m experiments.generate run=results/runs/alm/rope-1a2b3c4d/seed1 prompt="the module defines" tokens=60
+
+Keys:
+    run          a run's folder: its best checkpoint is used
+    checkpoint   or any checkpoint file
+    prompt       the text to continue                                            [empty: the start of a line]
+    tokens       how many tokens to draw                                         [50]
+    temperature  0 takes the most likely token                                   [0.8]
+    top_k        draw among the k most likely                                    [50]
+    seed         of the draws                                                    [1]
+    unknown      true lets <unk> be drawn                                        [false]
+    bpe          folder with GPT-2's BPE files, for models of wikitext103_bpe    [the hub's]
+    data         another folder of prepared data                                 [the checkpoint's]
+    device       auto, cpu or cuda                                               [auto]
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data_prep.bpe import GPT2Encoder
+from data_prep.errors import DataError
+from data_prep.manifest import load_manifest
+from data_prep.prose import tokenise
+from experiments.arguments import parse
+from experiments.errors import UserError, exit_on_user_error
+from experiments.evaluate import checkpoint_path
+
+
+@dataclass
+class Arguments:
+    run: str | None = None
+    checkpoint: str | None = None
+    prompt: str = ""
+    tokens: int = 50
+    temperature: float = 0.8
+    top_k: int = 50
+    seed: int = 1
+    unknown: bool = False
+    bpe: str | None = None
+    data: str | None = None
+    device: str = "auto"
+
+
+def main() -> None:
+    arguments = parse(Arguments, sys.argv[1:], __doc__ or "")
+    if arguments.tokens < 1 or arguments.temperature < 0 or arguments.top_k < 1:
+        raise UserError("tokens and top_k are at least 1, temperature at least 0")
+    path = checkpoint_path(arguments.run, arguments.checkpoint)
+    if not path.is_file():
+        raise UserError(f"no checkpoint at {path}")
+    import torch
+
+    from experiments.engine import checkpoints
+    from experiments.engine.device import find_place
+    from experiments.engine.evaluation import load
+
+    checkpoints.install()
+    model, config, task = load(path, Path(arguments.data) if arguments.data else None)
+    device = "cuda" if find_place(arguments.device).cuda else "cpu"
+    dictionary = task.source_dictionary
+    words, show = _codec(Path(config.task.data), arguments.bpe)
+    prompt = words(arguments.prompt)
+    unknown = [word for word in prompt if dictionary.index(word) == dictionary.unk()]
+    if unknown:
+        print(f"note: the model does not know {', '.join(sorted(set(unknown)))}", file=sys.stderr)
+    ids = [dictionary.eos(), *(dictionary.index(word) for word in prompt)]  # a line starts after the end of another
+    forbidden = (dictionary.pad(), dictionary.bos(), *(() if arguments.unknown else (dictionary.unk(),)))
+    drawn = model.to(device).decoder.model.generate(
+        torch.tensor([ids], device=device),
+        arguments.tokens,
+        temperature=arguments.temperature,
+        top_k=arguments.top_k,
+        forbidden=forbidden,
+        generator=torch.Generator(device).manual_seed(arguments.seed),
+    )
+    print(arguments.prompt, end="", flush=True)
+    started = time.perf_counter()
+    for token in drawn:
+        index = int(token)
+        print("\n" if index == dictionary.eos() else show(dictionary[index]), end="", flush=True)
+    seconds = time.perf_counter() - started
+    print(f"\n{arguments.tokens} tokens, {arguments.tokens / seconds:,.0f} tokens/s", file=sys.stderr)
+
+
+def _codec(data: Path, bpe: str | None) -> tuple[Callable[[str], list[str]], Callable[[str], str]]:
+    """(text to the words of the data set's dictionary, one such word to text)."""
+    try:
+        name: Any = load_manifest(data)["name"]
+        if name == "wikitext103_bpe":
+            encoder = GPT2Encoder(Path(bpe) if bpe else None)
+            return lambda text: encoder([text])[0], encoder.decode
+    except DataError as error:
+        raise UserError(str(error)) from error
+    split = tokenise if name == "pydoc" else str.split
+    return split, lambda word: f" {word}"
+
+
+if __name__ == "__main__":
+    exit_on_user_error(main)
