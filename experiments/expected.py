@@ -1,7 +1,7 @@
 """Losses that the presets must reach at fixed updates, so that a wrong run is seen early.
 
-``results/expected/<experiment>_<profile>.yaml`` holds, for each encoding, the validation losses of a finished run and where
-it ran. A run of the same identity is compared while it trains. The file is written from records:
+``results/expected/<experiment>_<profile>.yaml`` holds, for each encoding, losses of a finished run and where it ran. A
+run of the same identity is compared while it trains. The file is written from records:
 
     python -m experiments.expected experiment=alm profile=demo
 """

@@ -79,9 +79,7 @@ def train_run(config: DictConfig, folder: Path) -> int:
         return _train(config, fairseq, runs, place, plan, start)
 
 
-def _train(
-    config: DictConfig, fairseq: DictConfig, runs: RunFolder, place: Place, plan: Plan, start: int
-) -> int:
+def _train(config: DictConfig, fairseq: DictConfig, runs: RunFolder, place: Place, plan: Plan, start: int) -> int:
     name = f"{config.encoding.label} seed {config.seed}"
     progress = RunProgress(name, config.recipe.max_update, plan.tokens_per_update, start)
     with ExitStack() as stack:
@@ -102,7 +100,9 @@ def _train(
             train(fairseq, runs.path / "train.log", progress, config.engine.threads)
             progress.close()
             metrics = final_metrics(config, runs.path, place)
-            metrics["train_loss"] = next((row["loss"] for row in reversed(runs.history()) if row["split"] == "train"), 0.0)
+            metrics["train_loss"] = next(
+                (row["loss"] for row in reversed(runs.history()) if row["split"] == "train"), 0.0
+            )
             metrics["unigram_perplexity"] = unigram_perplexity(Path(config.data.folder), "test")
         except (Interrupted, KeyboardInterrupt) as stop:
             progress.close()
@@ -117,7 +117,9 @@ def _train(
             if isinstance(error, UserError):
                 raise
             if isinstance(error, OSError):
-                raise UserError(f"{name}: {error}. The last checkpoint is intact; the same command resumes it") from error
+                raise UserError(
+                    f"{name}: {error}. The last checkpoint is intact; the same command resumes it"
+                ) from error
             raise
         finished = _close(runs, plan, progress, "finished", None, metrics)
         shown = ("metrics", "parameters", "tokens_per_second", "peak_memory_bytes", "wall_seconds", "updates", "tokens")
@@ -176,6 +178,6 @@ def _check_disk(config: DictConfig, plan: Plan, folder: Path) -> None:
     free = shutil.disk_usage(existing).free
     if free < needed:
         raise UserError(
-            f"{existing} has {free / 2**30:.2f} GiB free and the checkpoints of this run need {needed / 2**30:.2f} GiB: "
+            f"{existing} has {free / 2**30:.2f} GiB free and this run's checkpoints need {needed / 2**30:.2f} GiB: "
             "make room, or set paths.results (LRPE_RESULTS) to another disk"
         )

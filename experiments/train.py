@@ -32,7 +32,9 @@ def run(config: DictConfig) -> int:
     record = RunFolder(folder).load()
     if record is not None and record.finished:
         if int(os.environ.get("RANK", "0")) == 0:
-            known = {name: value for name, value in record["metrics"].items() if "perplexity" in name and value is not None}
+            known = {
+                name: value for name, value in record["metrics"].items() if "perplexity" in name and value is not None
+            }
             found = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in known.items())
             print(f"{folder}: finished before ({found}); nothing to do. Remove the folder to train it anew.")
         return 0
@@ -57,7 +59,9 @@ def main() -> None:
     arguments = sys.argv[1:]
     try:
         if "--help" not in arguments and "--hydra-help" not in arguments:
-            check_overrides([word for word in arguments if not word.startswith("-") and "=" in word or word[:1] in "~+"])
+            check_overrides(
+                [word for word in arguments if (not word.startswith("-") and "=" in word) or word[:1] in "~+"]
+            )
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None

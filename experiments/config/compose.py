@@ -38,7 +38,7 @@ def compose(overrides: list[str]) -> DictConfig:
 
 
 def check_overrides(overrides: list[str]) -> None:
-    """Refuse misspelt groups, options and keys among ``overrides``; sweeps (``seed=1,2``, ``glob(...)``) are allowed."""
+    """Refuse misspelt groups, options and keys; sweeps (``seed=1,2``, ``glob(...)``) are allowed."""
     with _hydra():
         _check_overrides(overrides)
 
@@ -100,7 +100,9 @@ def _check_overrides(overrides: list[str]) -> None:
     try:
         parsed = OverridesParser.create().parse_overrides(overrides)
     except OverrideParseException as error:
-        raise UserError(f"cannot read {error.override!r}: expected key=value, e.g. encoding=rope or seed=1,2,3") from None
+        raise UserError(
+            f"cannot read {error.override!r}: expected key=value, e.g. encoding=rope or seed=1,2,3"
+        ) from None
     loader = GlobalHydra.instance().config_loader()
     groups = [name for name in loader.list_groups("") if name != "hydra"]
     choices: list[str] = []
@@ -123,9 +125,7 @@ def _check_overrides(overrides: list[str]) -> None:
                 f"unknown key '{override.key_or_group}'{nearest(override.key_or_group, known)} "
                 "(all keys: python -m experiments.train --cfg job)"
             )
-        if OmegaConf.is_dict(OmegaConf.select(base, override.key_or_group)) and not isinstance(
-            override.value(), dict
-        ):
+        if OmegaConf.is_dict(OmegaConf.select(base, override.key_or_group)) and not isinstance(override.value(), dict):
             raise UserError(f"'{override.key_or_group}' is a group of keys and takes no single value")
 
 

@@ -31,7 +31,9 @@ def find_place(device: str) -> Place:
         UserError: a GPU is asked for where there is none.
     """
     if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("engine.device=cuda, but torch sees no GPU here: use engine.device=cpu, or install a CUDA build")
+        raise UserError(
+            "engine.device=cuda, but torch sees no GPU here: use engine.device=cpu, or install a CUDA build"
+        )
     if "WORLD_SIZE" not in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
         import submitit
 

@@ -12,8 +12,7 @@ from fairseq import checkpoint_utils, tasks, utils
 from fairseq_cli.eval_lm import eval_lm
 from omegaconf import OmegaConf, open_dict
 
-from experiments.engine import checkpoints
-from experiments.engine.fairseq_plugin import language_model  # noqa: F401 - registers the model
+from experiments.engine import checkpoints, language_model, language_modeling_task  # noqa: F401 - register themselves
 from experiments.errors import UserError
 
 
@@ -39,17 +38,22 @@ def load(path: Path, data: Path | None = None) -> tuple[Any, Any, Any]:
     if not (Path(config.task.data) / "dict.txt").is_file():
         raise UserError(f"no prepared data in {config.task.data}: give another folder with data.folder=...")
     task = tasks.setup_task(config.task)
-    expected = state["model"]
-    vocabulary = len(task.source_dictionary)
     with open_dict(config):
         config.model.compile = False
-    models, _, task = checkpoint_utils.load_model_ensemble_and_task([str(path)], task=task, state={**state, "cfg": config})
-    del expected, vocabulary
+    models, _, task = checkpoint_utils.load_model_ensemble_and_task(
+        [str(path)], task=task, state={**state, "cfg": config}
+    )
     return models[0].eval(), config, task
 
 
 def evaluate(
-    path: Path, split: str, *, data: Path | None = None, context_window: int = 0, sequences: int | None = None, cuda: bool = False
+    path: Path,
+    split: str,
+    *,
+    data: Path | None = None,
+    context_window: int = 0,
+    sequences: int | None = None,
+    cuda: bool = False,
 ) -> Score:
     """Perplexity per token of ``split``, every block of tokens_per_sample scored on its own, or, with a context window,
     every token with at least that much context (Baevski & Auli 2019, as fairseq's ``--context-window``).

@@ -17,7 +17,7 @@ class LRPEAdamConfig(FairseqDataclass):
     adam_betas: Any = field(default=(0.9, 0.999), metadata={"help": "betas for Adam"})
     adam_eps: float = field(default=1e-8, metadata={"help": "epsilon for Adam"})
     weight_decay: float = field(default=0.0, metadata={"help": "decoupled weight decay"})
-    lr: list[float] = II("optimization.lr")
+    lr: list[float] = II("optimization.lr")  # noqa: RUF009 - an interpolation is a string
 
 
 @register_optimizer("lrpe_adam", dataclass=LRPEAdamConfig)

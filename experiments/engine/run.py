@@ -16,7 +16,7 @@ from fairseq.distributed import utils as distributed
 from fairseq_cli.train import main as fairseq_main
 from omegaconf import DictConfig
 
-from experiments.engine import checkpoints
+from experiments.engine import checkpoints, language_model, language_modeling_task, optimizer  # noqa: F401 - register
 from experiments.engine.device import Place
 from experiments.engine.evaluation import evaluate
 from experiments.engine.progress import Row, RunProgress
@@ -95,7 +95,7 @@ def log_to(path: Path) -> Iterator[None]:
 
 @contextmanager
 def stop_on_signals() -> Iterator[None]:
-    """SIGTERM (a scheduler's or a person's) and SIGINT end the run as :class:`Interrupted`; it resumes from its last checkpoint."""
+    """SIGTERM and SIGINT end the run as :class:`Interrupted`; it resumes from its last checkpoint."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise Interrupted(number)

@@ -92,6 +92,7 @@ def fairseq_config(config: DictConfig, folder: Path, place: Place, restore: Path
             "data": str(Path(config.data.folder).resolve()),
             "tokens_per_sample": recipe.tokens_per_sample,
             "sample_break_mode": "none",
+            "batch_sequences": recipe.batch_sequences,
         },
         "model": model_section(config),
         "criterion": {"_name": "adaptive_loss" if adaptive else "cross_entropy"},
@@ -155,8 +156,8 @@ def _distributed(place: Place, adaptive: bool) -> dict[str, Any]:
             "distributed_rank": place.rank,
             "device_id": place.local_rank,
             "distributed_backend": "nccl" if place.cuda else "gloo",
-            # fairseq's adaptive loss refuses torch's DDP, whose buckets it would leave unready
-            "ddp_backend": "legacy_ddp" if adaptive else "pytorch_ddp",
+            # fairseq hands torch's DDP a GPU's number even on a CPU, and its adaptive loss refuses torch's DDP
+            "ddp_backend": "legacy_ddp" if adaptive or not place.cuda else "pytorch_ddp",
         }
     elif adaptive:
         section["ddp_backend"] = "legacy_ddp"

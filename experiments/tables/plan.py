@@ -119,12 +119,10 @@ def make_plan(spec: TableSpec, request: Request, resolve: Resolve) -> Plan:
 
 
 def resolve_config(overrides: list[str]) -> Resolved:
-    """Compose with the project's own loader; embedded text is prepared, since an identity needs its checksum."""
+    """Compose with the project's own loader; the identity prepares embedded text, whose checksum it needs."""
     from experiments.config import compose, identity, run_directory
-    from experiments.train import prepare_embedded_data
 
     config = compose(overrides)
-    prepare_embedded_data(config)
     return Resolved(run_directory(config), identity(config), Path(config.paths.results))
 
 

@@ -67,7 +67,7 @@ class LinearAttention(AttentionLayer):
             self.norm = (nn.LayerNorm if normaliser == "layernorm" else nn.RMSNorm)(embed_dim, eps=1e-5)
 
     def forward(self, x: Tensor, *, key_padding_mask: Tensor | None = None, positions: Tensor | None = None) -> Tensor:
-        """``(batch, length, embed_dim)`` -> the same; ``key_padding_mask`` bool ``(batch, length)``, True at padding."""
+        """``(batch, length, embed_dim)`` -> the same; ``key_padding_mask`` is True at padding, ``(batch, length)``."""
         mask = check_padding(key_padding_mask, x) if self.mask_padding else None
         out, _ = self._attend(x, None, mask=mask, positions=positions, keep_state=False)
         return out

@@ -47,7 +47,7 @@ class AttentionLayer(nn.Module):
                     nn.init.zeros_(projection.bias)
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Query, key and value, each ``(batch, heads, length, head_dim)`` and contiguous, as what follows needs them."""
+        """Query, key and value, each ``(batch, heads, length, head_dim)`` and contiguous."""
         if x.dim() != 3 or x.shape[-1] != self.embed_dim:
             raise ValueError(f"expected (batch, length, embed_dim={self.embed_dim}), got {tuple(x.shape)}")
         batch, length, _ = x.shape

@@ -53,7 +53,7 @@ class SoftmaxAttention(AttentionLayer):
         self.mask_padding = mask_padding
 
     def forward(self, x: Tensor, *, key_padding_mask: Tensor | None = None, positions: Tensor | None = None) -> Tensor:
-        """``(batch, length, embed_dim)`` -> the same; ``key_padding_mask`` bool ``(batch, length)``, True at padding."""
+        """``(batch, length, embed_dim)`` -> the same; ``key_padding_mask`` is True at padding, ``(batch, length)``."""
         mask = check_padding(key_padding_mask, x) if self.mask_padding else None
         query, key, value = self.project(x)
         query, key = self.encoding(query, key, positions=positions)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,9 +18,9 @@ def bands(vocab_size: int, cutoffs: tuple[int, ...]) -> list[tuple[int, int]]:
         ValueError: cutoffs that do not rise strictly within the vocabulary.
     """
     edges = [0, *cutoffs, vocab_size]
-    if len(cutoffs) == 0 or any(left >= right for left, right in zip(edges, edges[1:], strict=False)):
+    if len(cutoffs) == 0 or any(left >= right for left, right in pairwise(edges)):
         raise ValueError(f"adaptive cutoffs {list(cutoffs)} do not rise strictly below the vocabulary of {vocab_size}")
-    return list(zip(edges, edges[1:], strict=False))
+    return list(pairwise(edges))
 
 
 class AdaptiveInput(nn.Module):
@@ -106,8 +108,8 @@ class AdaptiveSoftmax(nn.Module):
         return outputs, targets
 
     def get_log_prob(self, x: Tensor, target: Tensor | None = None) -> Tensor:
-        """log p of every word, ``(batch, length, vocabulary)``; ``target``, with which fairseq lets a caller skip tails, is
-        not needed."""
+        """log p of every word, ``(batch, length, vocabulary)``; ``target``, with which fairseq lets a caller skip
+        tails, is not needed."""
         shape = x.shape[:-1]
         x = x.reshape(-1, x.shape[-1])
         work = torch.promote_types(x.dtype, torch.float32)

@@ -124,7 +124,7 @@ class DecoderLM(nn.Module):
         self.final_norm = nn.LayerNorm(config.embed_dim) if config.final_norm else nn.Identity()
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Int ``(batch, length)`` -> logits ``(batch, length, vocabulary)``; with an adaptive softmax log-probabilities."""
+        """Int ``(batch, length)`` -> logits ``(batch, length, vocabulary)``, log-probabilities if adaptive."""
         return self.logits(self.features(tokens))
 
     def features(self, tokens: Tensor) -> Tensor:

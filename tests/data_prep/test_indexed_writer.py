@@ -60,9 +60,13 @@ def test_number_type_changes_where_fairseqs_does() -> None:
 
 
 def test_an_interrupted_writer_leaves_no_index(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), IndexedWriter(tmp_path / "train", 10) as writer:
-        writer.add(np.array([4, 2]), np.array([2]))
-        raise RuntimeError
+    def interrupted() -> None:
+        with IndexedWriter(tmp_path / "train", 10) as writer:
+            writer.add(np.array([4, 2]), np.array([2]))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        interrupted()
     assert not (tmp_path / "train.idx").exists()
 
 

@@ -154,7 +154,7 @@ def test_a_place_that_cannot_be_written_gives_one_message(tmp_path: Path, place:
 def test_a_folder_without_write_permission_gives_one_message(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir(mode=0o500)
-    with pytest.raises(DataError, match="cannot write .*Permission denied"):
+    with pytest.raises(DataError, match=r"cannot write .*Permission denied"):
         prepare("wikitext2", out, write_source(tmp_path / "source"))
 
 

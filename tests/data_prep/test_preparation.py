@@ -33,7 +33,7 @@ def test_the_manifest_says_what_was_prepared_from_what(tmp_path: Path, source: P
     folder = prepare_small(tmp_path, source)
     manifest = load_manifest(folder)
     assert sorted(path.name for path in folder.iterdir()) == sorted([*manifest["files"], "manifest.json"])
-    assert manifest["splits"]["train"] == {"tokens": 8, "lines": 3, "unknown": 1, "unknown_rate": 1 / 8}
+    assert manifest["splits"]["train"] == {"tokens": 9, "lines": 3, "unknown": 1, "unknown_rate": 1 / 9}
     assert manifest["splits"]["test"] == {"tokens": 3, "lines": 1, "unknown": 1, "unknown_rate": 1 / 3}
     assert (manifest["vocabulary"], manifest["words"], manifest["counts"]) == (8, 3, "other")
     assert manifest["source"]["kind"] == "local"
@@ -56,7 +56,7 @@ def test_verified_and_other_counts_are_two_identities(
     tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = load_manifest(prepare_small(tmp_path, source))
-    monkeypatch.setattr(wikitext2, "PUBLISHED", PublishedCounts(tokens={"train": 8, "valid": 3, "test": 3}, types=5))
+    monkeypatch.setattr(wikitext2, "PUBLISHED", PublishedCounts(tokens={"train": 9, "valid": 3, "test": 3}, types=5))
     verified = load_manifest(prepare("wikitext2", tmp_path / "verified", source))
     assert (verified["counts"], other["counts"]) == ("published", "other")
     assert verified["files"] == other["files"]
@@ -132,7 +132,7 @@ def test_check_names_the_file_that_differs(tmp_path: Path, source: Path) -> None
     ("published", "message"),
     [
         ({"tokens": {"valid": 4}}, r"wiki.valid.tokens has 3 tokens and the published valid split has 4"),
-        ({"tokens": {"train": 103_227_021}}, r"wiki.train.tokens has 8 tokens .* has 103,227,021"),
+        ({"tokens": {"train": 103_227_021}}, r"wiki.train.tokens has 9 tokens .* has 103,227,021"),
         ({"lines": {"test": 2}}, r"wiki.test.tokens has 1 lines and the published test split has 2"),
         ({"types": 6}, r"wiki.train.tokens has 5 different words .* vocabulary has 6"),
     ],

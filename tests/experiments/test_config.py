@@ -90,11 +90,7 @@ PROTOCOLS = {
     "spe": (("denominator", "sinusoidal"), ("layernorm", "none")),
     "spe_conv": (("denominator", "sinusoidal"), ("layernorm", "none")),
     "permuteformer": (("denominator", "sinusoidal"), ("layernorm", "none")),
-    **{
-        row: (("layernorm", "sinusoidal"), ("layernorm", "none"))
-        for row in ENCODINGS
-        if row.startswith("lrpe")
-    },
+    **{row: (("layernorm", "sinusoidal"), ("layernorm", "none")) for row in ENCODINGS if row.startswith("lrpe")},
 }
 
 
@@ -157,7 +153,11 @@ def test_identity_is_the_science_and_nothing_else(tmp_path: Path) -> None:
 
 def test_the_same_switches_by_another_way_are_the_same_run() -> None:
     by_name = compose(["encoding=lrpe_unitary", "protocol=published"])
-    switches = [f"protocol.{key}={'null' if value is None else value}" for key, value in by_name.protocol.items() if key != "name"]
+    switches = [
+        f"protocol.{key}={'null' if value is None else value}"
+        for key, value in by_name.protocol.items()
+        if key != "name"
+    ]
     assert identity(compose(["encoding=lrpe_unitary", *switches])) == identity(by_name)
 
 

@@ -1,10 +1,16 @@
 """The user-dir for fairseq's own commands: ``fairseq-eval-lm DATA --user-dir experiments/engine/fairseq_plugin ...``.
 
-Importing it registers the models and the optimizer, and lets fairseq read its checkpoints under torch's safe loading.
+Importing it registers the models, the task and the optimizer, and lets fairseq read its checkpoints under torch's safe
+loading.
 """
 
-from experiments.engine import checkpoints, language_model, optimizer
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))  # fairseq's commands may be called from anywhere
+
+from experiments.engine import checkpoints, language_model, language_modeling_task, optimizer
 
 checkpoints.install()
 
-__all__ = ["language_model", "optimizer"]
+__all__ = ["language_model", "language_modeling_task", "optimizer"]

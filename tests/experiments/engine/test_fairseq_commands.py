@@ -57,7 +57,9 @@ def test_a_context_window_scores_every_token_with_its_context(trained: Path) -> 
     command = [sys.executable, "-m", "experiments.evaluate", f"run={trained}", "device=cpu"]
     outputs = []
     for window in ("0", "16"):
-        done = subprocess.run([*command, f"context_window={window}"], cwd=ROOT, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [*command, f"context_window={window}"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
         outputs.append(re.search(r"perplexity ([\d.]+).* ([\d,]+) tokens", done.stdout).groups())
     assert outputs[0][1] == outputs[1][1], "the same tokens are scored"
     assert outputs[0][0] != outputs[1][0], "with other contexts"
@@ -65,8 +67,13 @@ def test_a_context_window_scores_every_token_with_its_context(trained: Path) -> 
 
 @pytest.mark.parametrize(
     ("argument", "message"),
-    [("split=tset", "train, valid"), ("context_window=32", "0 to 31"), ("contxt_window=3", "context_window"), ("run=/nowhere", "no checkpoint")],
-)  # fmt: skip
+    [
+        ("split=tset", "train, valid"),
+        ("context_window=32", "0 to 31"),
+        ("contxt_window=3", "context_window"),
+        ("run=/nowhere", "no checkpoint"),
+    ],
+)
 def test_evaluate_refuses_with_one_message(argument: str, message: str, trained: Path) -> None:
     arguments = [argument] if argument.startswith("run") else [f"run={trained}", argument]
     done = subprocess.run(
@@ -83,7 +90,8 @@ def test_generate_continues_prompts_with_and_without_beams(trained: Path, tiny_d
     output = _run(
         tmp_path, "fairseq-generate", data, "--user-dir", PLUGIN, "--task", "language_modeling", "--cpu",
         "--path", str(trained / "checkpoints" / "checkpoint_best.pt"), "--gen-subset", "test",
-        "--batch-size", "2", "--beam", "3", "--max-len-b", "20", "--sample-break-mode", "eos", "--tokens-per-sample", "32",
+        "--batch-size", "2", "--beam", "3", "--max-len-b", "20", "--sample-break-mode", "eos",
+        "--tokens-per-sample", "32",
     )  # fmt: skip
     hypotheses = re.findall(r"^H-\d+\t\S+\t(.*)$", output, re.MULTILINE)
     assert len(hypotheses) == 20

@@ -90,7 +90,12 @@ def test_killed_and_restarted_equals_unbroken(kill_at: int, unbroken: Path, tiny
 def test_sigterm_is_recorded_and_resumed(unbroken: Path, tiny_data: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "experiments.train", *TINY, "encoding=lrpe_unitary_learned"]
     with subprocess.Popen(
-        command, cwd=ROOT, env=environment(tiny_data, tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        env=environment(tiny_data, tmp_path),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         _wait_for_update(tmp_path, 5, process)
         process.send_signal(signal.SIGTERM)

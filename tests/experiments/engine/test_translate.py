@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from experiments.config import compose
-from experiments.engine import language_model, optimizer  # noqa: F401 - registers them
+from experiments.engine import language_model, language_modeling_task, optimizer  # noqa: F401 - register themselves
 from experiments.engine.device import Place
+from experiments.engine.language_modeling_task import update_batches
 from experiments.engine.translate import accumulation, fairseq_config
 from experiments.errors import UserError
 
@@ -42,9 +43,7 @@ def test_precision_reaches_fairseq(precision: str, tmp_path: Path) -> None:
     ("batch", "wanted", "world", "expected"),
     [(128, 8, 1, (8, 16)), (128, 8, 8, (8, 2)), (128, 64, 4, (32, 1)), (4, 8, 2, (2, 1)), (6, 2, 1, (2, 3))],
 )
-def test_accumulation_keeps_the_effective_batch(
-    batch: int, wanted: int, world: int, expected: tuple[int, int]
-) -> None:
+def test_accumulation_keeps_the_effective_batch(batch: int, wanted: int, world: int, expected: tuple[int, int]) -> None:
     config = compose([f"recipe.batch_sequences={batch}", f"engine.sequences_per_device={wanted}"])
     sequences, passes = accumulation(config, world)
     assert (sequences, passes) == expected
@@ -90,3 +89,28 @@ def test_the_large_decoder_uses_the_adaptive_loss(tmp_path: Path) -> None:
     fairseq = fairseq_config(compose(["profile=paper", "model=decoder_large"]), tmp_path, ONE)
     assert fairseq.criterion._name == "adaptive_loss"
     assert fairseq.model.adaptive_cutoffs == "[20000, 60000]"
+
+
+@pytest.mark.parametrize(("sequences", "batch"), [(41, 4), (40, 8), (3, 8), (9, 3)])
+def test_an_update_gets_the_same_sequences_however_it_is_divided(sequences: int, batch: int) -> None:
+    whole = update_batches(sequences, batch, batch, seed=1, epoch=2)
+    assert sorted(index for update in whole for index in update) == list(range(sequences))
+    for devices in (1, 2, 4):
+        for a_pass in (1, 2, 3):
+            if batch % (devices * a_pass):
+                continue
+            passes = batch // (devices * a_pass)
+            batches = update_batches(sequences, batch, a_pass, seed=1, epoch=2)
+            shards = [batches[rank::devices] for rank in range(devices)]
+            for number, update in enumerate(whole):
+                span = slice(number * passes, (number + 1) * passes)
+                dealt = [index for shard in shards for part in shard[span] for index in part]
+                assert sorted(dealt) == sorted(update)
+
+
+def test_the_order_follows_seed_and_epoch() -> None:
+    def order(seed: int, epoch: int) -> list[int]:
+        return [int(index) for part in update_batches(50, 5, 5, seed, epoch) for index in part]
+
+    assert order(1, 1) == order(1, 1)
+    assert len({tuple(order(seed, epoch)) for seed in (1, 2) for epoch in (1, 2)}) == 4

@@ -21,7 +21,16 @@ ENCODINGS: dict[str, dict[str, Any]] = {
     "permutation": {"name": "lrpe", "core": "permutation", "projection": "odd_even", "seed": 1},
     "decay": {"name": "lrpe", "core": "orthogonal", "decay": "fixed"},
 }
-MAPS = {"1+elu": {}, "relu": {}, "elu": {}, "exp": {}, "silu": {}, "identity": {}, "cosformer": {"max_length": 64}, "favor": {"seed": 1}}
+MAPS = {
+    "1+elu": {},
+    "relu": {},
+    "elu": {},
+    "exp": {},
+    "silu": {},
+    "identity": {},
+    "cosformer": {"max_length": 64},
+    "favor": {"seed": 1},
+}
 
 
 def _x(length: int = 13) -> Tensor:
@@ -107,12 +116,14 @@ def test_the_linear_layer_is_its_formula() -> None:
     query, key, value = layer.project(x)
     query, key = layer.encoding(torch.nn.functional.elu(query) + 1, torch.nn.functional.elu(key) + 1)
     summed = layer.join((query @ key.mT).tril() @ value)
-    expected = layer.output_projection(torch.nn.functional.layer_norm(summed, (32,), layer.norm.weight, layer.norm.bias))
+    expected = layer.output_projection(
+        torch.nn.functional.layer_norm(summed, (32,), layer.norm.weight, layer.norm.bias)
+    )
     torch.testing.assert_close(layer(x), expected, rtol=1e-9, atol=1e-9)
 
 
 def test_a_denominator_of_plain_features_keeps_weights_of_one_together() -> None:
-    """With values all one and no encoding, any denominator gives one; with plain features under an encoding it need not."""
+    """With values all one a denominator of the encoded features gives one; with plain features it need not."""
     layer = _linear("rope", denominator_from="plain")
     torch.nn.init.zeros_(layer.value_projection.weight)
     torch.nn.init.ones_(layer.value_projection.bias)

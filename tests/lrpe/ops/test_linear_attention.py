@@ -26,7 +26,13 @@ def _decay(name: str) -> Tensor | None:
 
 
 def _by_hand(
-    query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor | None, causal: bool, denominator: bool, hidden: Tensor | None
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    log_decay: Tensor | None,
+    causal: bool,
+    denominator: bool,
+    hidden: Tensor | None,
 ) -> Tensor:
     """A loop over pairs of tokens: slow, and nothing to share with the code under test."""
     batch, heads, length, _ = query.shape
@@ -197,14 +203,15 @@ def test_decay_neither_overflows_nor_turns_to_nan_at_65536_tokens(dtype: torch.d
 
 def test_memory_of_the_backward_is_linear() -> None:
     """What is saved for the backward, in elements a token, does not grow with the length."""
-    saved: dict[int, int] = {}
-    for length in (256, 2048):
+
+    def saved_a_token(length: int) -> int:
         inputs = _inputs(length, batch=1, heads=1, key_dim=16, value_dim=16)
         sizes: list[int] = []
         with torch.autograd.graph.saved_tensors_hooks(lambda x: sizes.append(x.numel()) or x, lambda x: x):
             linear_attention(*inputs, form="chunked", chunk_size=64)
-        saved[length] = sum(sizes) // length
-    assert saved[256] == saved[2048]
+        return sum(sizes) // length
+
+    assert saved_a_token(256) == saved_a_token(2048)
 
 
 @pytest.mark.parametrize(
