@@ -32,6 +32,7 @@ class GPT2Encoder:
 
     def __init__(self, folder: Path | None = None) -> None:
         from tokenizers import Tokenizer
+        from tokenizers.decoders import ByteLevel as ByteLevelDecoder
         from tokenizers.models import BPE
         from tokenizers.pre_tokenizers import ByteLevel
 
@@ -42,6 +43,7 @@ class GPT2Encoder:
             raise DataError(f"{vocabulary_path} and {merges_path} do not belong together: no entry for {stray[0]}")
         self._tokenizer = Tokenizer(BPE(vocab=vocabulary, merges=merges))
         self._tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
+        self._tokenizer.decoder = ByteLevelDecoder()
         self._words = [str(number) for number in range(len(vocabulary))]
         self.dictionary_path = folder / "dict.txt" if folder is not None and (folder / "dict.txt").is_file() else None
 
@@ -49,6 +51,10 @@ class GPT2Encoder:
         word = self._words.__getitem__
         encoded = self._tokenizer.encode_batch_fast([line.strip() for line in lines], add_special_tokens=False)
         return [list(map(word, line.ids)) for line in encoded]
+
+    def decode(self, word: str) -> str:
+        """The text of one of the numbers; bytes of a character that another token completes come out as U+FFFD."""
+        return self._tokenizer.decode([int(word)]) if word.isdigit() else ""
 
     def load_dictionary(self) -> Dictionary | None:
         """RoBERTa's ``dict.txt`` where the folder has it.

@@ -4,3 +4,7 @@
 the user-dir for fairseq's own command lines; ``translate`` turns our config into a FairseqConfig; ``run`` trains;
 ``evaluation`` scores a checkpoint.
 """
+
+from experiments.engine import compatibility
+
+compatibility.install()

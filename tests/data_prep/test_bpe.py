@@ -152,3 +152,9 @@ def test_the_hubs_files_are_asked_for_at_the_pinned_commit(
     assert encoder.load_dictionary() is None
     commit = "607a30d783dfa663caf39e06633721c8d4cfcd7e"
     assert asked == [("openai-community/gpt2", name, commit) for name in ("vocab.json", "merges.txt")]
+
+
+def test_numbers_decode_to_their_text(encoder: GPT2Encoder) -> None:
+    words = encoder(["Hello world, naïve"])[0]
+    assert "".join(encoder.decode(word) for word in words) == "Hello world, naïve"
+    assert encoder.decode("</s>") == ""

@@ -1,0 +1,65 @@
+"""The demo presets reach the losses that results/expected keeps, so that a wrong installation is seen early."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data_prep import load_manifest, prepare
+from experiments.config import compose, identity
+from experiments.expected import LIBERAL, TOLERANCE, Watch, load_expected
+from tests.experiments.conftest import ROOT, environment, only_run
+
+UPDATES = (20, 40)
+
+
+@pytest.fixture(scope="module")
+def pydoc(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    prepare("pydoc", out=root)
+    return root
+
+
+@pytest.mark.parametrize("encoding", ["none", "lrpe_unitary"])
+def test_the_first_updates_of_the_demo_are_as_expected(encoding: str, pydoc: Path, tmp_path: Path) -> None:
+    expected = load_expected("alm", "demo")
+    overrides = [f"encoding={encoding}", "profile=demo", "recipe.max_update=40", "tracker=disabled", "engine.threads=1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.train", *overrides],
+        cwd=ROOT,
+        env=environment(pydoc, tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = [json.loads(line) for line in (only_run(tmp_path) / "history.jsonl").read_text().splitlines()]
+    found = {row["update"]: row["loss"] for row in rows if row["split"] == "train"}
+    same_text = load_manifest(pydoc / "pydoc")["identity"] == expected["data"]["identity"]
+    for update in UPDATES:
+        losses = expected["encodings"][encoding]["train"]
+        assert found[update] == pytest.approx(losses[update], abs=TOLERANCE if same_text else LIBERAL)
+
+
+def test_every_row_of_the_demo_table_has_expected_losses_far_below_a_unigram_model() -> None:
+    expected = load_expected("alm", "demo")["encodings"]
+    assert set(expected) >= {"none", "rope", "lrpe_unitary", "lrpe_orthogonal", "lrpe_permutation"}
+    for encoding in expected.values():
+        assert min(encoding["valid"].values()) < 5.1, "a unigram model has 5.9"
+
+
+def test_a_run_that_differs_is_told(pydoc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LRPE_DATA", str(pydoc))
+    config = compose(["encoding=none", "profile=demo"])
+    same = {"split": "valid", "update": 100, "loss": 5.0}
+    content = {"encodings": {"none": {"identity": identity(config), "seed": 1, "train": {}, "valid": {100: 5.0}}}}
+    monkeypatch.setattr("experiments.expected.load_expected", lambda experiment, profile: content)
+    watch = Watch(config, identity(config))
+    assert watch.complaint(same) is None
+    assert watch.complaint({**same, "update": 101, "loss": 9.0}) is None
+    assert "computes something else" in (watch.complaint({**same, "loss": 5.2}) or "")
+    assert Watch(compose(["encoding=none", "seed=2"]), identity(config)).complaint({**same, "loss": 9.0}) is None
