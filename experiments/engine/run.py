@@ -17,6 +17,7 @@ from fairseq_cli.train import main as fairseq_main
 from omegaconf import DictConfig
 
 from experiments.engine import checkpoints, language_model, language_modeling_task, optimizer  # noqa: F401 - register
+from experiments.engine.compatibility import LOGGER
 from experiments.engine.device import Place
 from experiments.engine.evaluation import evaluate
 from experiments.engine.progress import Row, RunProgress
@@ -83,10 +84,12 @@ def log_to(path: Path) -> Iterator[None]:
     handler.setFormatter(logging.Formatter("%(asctime)s | %(levelname)s | %(name)s | %(message)s"))
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
+    LOGGER.setLevel(logging.INFO)
     logging.captureWarnings(True)
     try:
         yield
     finally:
+        LOGGER.setLevel(logging.WARNING)
         logging.captureWarnings(False)
         root.handlers[:] = previous
         root.setLevel(level)

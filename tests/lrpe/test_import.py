@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -24,3 +25,8 @@ def test_lrpe_imports_nothing_of_the_rest() -> None:
     loaded = set(eval(_run(code)))
     rest = {"experiments", "data_prep", "fairseq", "hydra", "omegaconf", "wandb", "datasets"}
     assert not loaded & rest
+
+
+def test_the_library_alone_needs_torch_and_nothing_else() -> None:
+    needed = [requirement for requirement in metadata.requires("lrpe") or [] if "extra ==" not in requirement]
+    assert [requirement.split(">")[0] for requirement in needed] == ["torch"]
