@@ -65,6 +65,9 @@ def main() -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
+    # hydra's parser takes -m before the overrides only; a person may write it anywhere
+    sweep = [word for word in arguments if word in ("-m", "--multirun")]
+    sys.argv[1:] = [*sweep, *(word for word in arguments if word not in sweep)]
     _hydra_main()
 
 

@@ -196,3 +196,26 @@ def test_a_sweep_runs_every_combination_and_only_what_is_missing(tiny_data: Path
     assert "finished before" not in first.stdout
     again = run_train(tiny_data, tmp_path, *sweep)
     assert again.stdout.count("finished before") == 4
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["attention=softmax", "encoding=lrpe_unitary"],
+        ["model.adaptive_cutoffs=[20,40]", "model.final_norm=false", "encoding=rope"],
+        ["protocol=published", "encoding=spe"],
+        ["protocol=published", "encoding=permuteformer"],
+        ["encoding=spe_conv", "encoding.options.kernel_size=8"],
+        ["encoding=absolute_learned", "recipe.schedule=polynomial_decay"],
+        pytest.param(["encoding=lrpe_orthogonal", "engine.compile=true"], marks=pytest.mark.slow),
+    ],
+)
+def test_other_models_train_and_are_scored(overrides: list[str], tiny_data: Path, tmp_path: Path) -> None:
+    run_train(tiny_data, tmp_path, *overrides, "recipe.max_update=6")
+    folder = only_run(tmp_path)
+    losses = [row["loss"] for row in _curve(folder) if row["split"] == "train"]
+    assert losses[-1] < losses[0]
+    metrics = _record(folder)["metrics"]
+    best = min(row["loss"] for row in _curve(folder) if row["split"] == "valid")
+    if "spe" not in overrides[1]:  # published SPE draws new noise at every evaluation
+        assert metrics["valid_loss"] == pytest.approx(best, abs=1e-3)
