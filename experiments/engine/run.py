@@ -16,7 +16,7 @@ from fairseq.distributed import utils as distributed
 from fairseq_cli.train import main as fairseq_main
 from omegaconf import DictConfig
 
-from experiments.engine import checkpoints, language_model, language_modeling_task, optimizer  # noqa: F401 - register
+from experiments.engine import adaptive_loss, checkpoints, language_model, language_modeling_task, optimizer  # noqa: F401 - register
 from experiments.engine.compatibility import LOGGER
 from experiments.engine.device import Place
 from experiments.engine.evaluation import evaluate

@@ -95,7 +95,7 @@ def fairseq_config(config: DictConfig, folder: Path, place: Place, restore: Path
             "batch_sequences": recipe.batch_sequences,
         },
         "model": model_section(config),
-        "criterion": {"_name": "adaptive_loss" if adaptive else "cross_entropy"},
+        "criterion": {"_name": "lrpe_adaptive_loss" if adaptive else "cross_entropy"},
         "dataset": {
             "batch_size": sequences,
             "batch_size_valid": sequences,
@@ -156,7 +156,7 @@ def _distributed(place: Place, adaptive: bool) -> dict[str, Any]:
             "distributed_rank": place.rank,
             "device_id": place.local_rank,
             "distributed_backend": "nccl" if place.cuda else "gloo",
-            # fairseq hands torch's DDP a GPU's number even on a CPU, and its adaptive loss refuses torch's DDP
+            # fairseq hands torch's DDP a GPU's number even on a CPU, and adaptive losses refuse torch's DDP
             "ddp_backend": "legacy_ddp" if adaptive or not place.cuda else "pytorch_ddp",
         }
     elif adaptive:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from experiments.config import compose
-from experiments.engine import language_model, language_modeling_task, optimizer  # noqa: F401 - register themselves
+from experiments.engine import adaptive_loss, language_model, language_modeling_task, optimizer  # noqa: F401 - register themselves
 from experiments.engine.device import Place
 from experiments.engine.language_modeling_task import update_batches
 from experiments.engine.translate import accumulation, fairseq_config
@@ -87,7 +87,7 @@ def test_schedules(schedule: str, tmp_path: Path) -> None:
 
 def test_the_large_decoder_uses_the_adaptive_loss(tmp_path: Path) -> None:
     fairseq = fairseq_config(compose(["profile=paper", "model=decoder_large"]), tmp_path, ONE)
-    assert fairseq.criterion._name == "adaptive_loss"
+    assert fairseq.criterion._name == "lrpe_adaptive_loss"
     assert fairseq.model.adaptive_cutoffs == "[20000, 60000]"
 
 
