@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from fairseq import checkpoint_utils, tasks, utils
 from fairseq_cli.eval_lm import eval_lm
@@ -81,7 +82,7 @@ def evaluate(
         num_workers=0,
         context_window=context_window,
     )
-    tokens = int(sum(task.dataset(split).sizes))
+    tokens = int(np.asarray(task.dataset(split).sizes, dtype=np.int64).sum())  # sizes can be 16 bits wide
     with torch.inference_mode():
         result = eval_lm([model], task.source_dictionary, batches, target_dictionary=task.target_dictionary)
     loss = float(result["loss"]) * math.log(2)
