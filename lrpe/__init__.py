@@ -2,7 +2,7 @@
 
 from lrpe.attention import LinearAttention, SoftmaxAttention
 from lrpe.encodings import ENCODINGS, LRPE, build_encoding
-from lrpe.models import DecoderConfig, DecoderLM
+from lrpe.models import DecoderConfig, DecoderLM, VisionConfig, VisionTransformer
 from lrpe.ops import linear_attention
 
 __version__ = "0.1.0"
@@ -14,6 +14,8 @@ __all__ = [
     "DecoderLM",
     "LinearAttention",
     "SoftmaxAttention",
+    "VisionConfig",
+    "VisionTransformer",
     "build_encoding",
     "linear_attention",
 ]

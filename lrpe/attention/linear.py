@@ -31,6 +31,8 @@ class LinearAttention(AttentionLayer):
         normaliser: ``denominator``, ``layernorm`` or ``rmsnorm``.
         causal: attend to the past only.
         bias: of the four projections.
+        output_bias: of the last of them alone; None: as the others.
+        free_tokens: the first tokens that have no position, such as a class token (not causal only).
         eps: smallest denominator.
         denominator_from: ``encoded`` (published language models) or ``plain`` features (published image models).
         mask_padding: False ignores ``key_padding_mask``, as the published layer does.
@@ -48,6 +50,8 @@ class LinearAttention(AttentionLayer):
         normaliser: str = "denominator",
         causal: bool = True,
         bias: bool = True,
+        output_bias: bool | None = None,
+        free_tokens: int = 0,
         eps: float = 1e-6,
         denominator_from: str = "encoded",
         mask_padding: bool = True,
@@ -58,7 +62,7 @@ class LinearAttention(AttentionLayer):
         if denominator_from not in DENOMINATORS:
             raise ValueError(f"denominator_from={denominator_from!r}: expected one of {', '.join(DENOMINATORS)}")
         features = build_feature_map(feature_map, head_dim_of(embed_dim, num_heads), **(feature_map_options or {}))
-        super().__init__(embed_dim, num_heads, encoding, causal, bias, features.output_dim)
+        super().__init__(embed_dim, num_heads, encoding, causal, bias, features.output_dim, output_bias, free_tokens)
         self.feature_map = features
         self.normaliser, self.denominator_from, self.mask_padding = normaliser, denominator_from, mask_padding
         self.eps, self.chunk_size = eps, chunk_size
@@ -84,6 +88,17 @@ class LinearAttention(AttentionLayer):
         assert after is not None
         return out, after
 
+    def weights(self, x: Tensor, *, positions: Tensor | None = None) -> Tensor:
+        """w_st = <M_s phi(q_s), M_t phi(k_t)> over sum_t |w_st|: Float[batch heads length length], for pictures.
+
+        Quadratic; for layers that are not causal. Rotated scores may be negative.
+        """
+        query, key, _ = self.project(x)
+        query, key = self.feature_map(query, is_query=True), self.feature_map(key, is_query=False)
+        query, key = self.encode(query, key, positions=positions)
+        scores = query @ key.mT
+        return scores / scores.abs().sum(-1, keepdim=True).clamp(min=self.eps)
+
     def _attend(
         self,
         x: Tensor,
@@ -97,7 +112,7 @@ class LinearAttention(AttentionLayer):
         query, key, value = self.project(x)
         plain_query = self.feature_map(query, offset=offset, is_query=True)
         plain_key = self.feature_map(key, offset=offset, is_query=False)
-        query, key = self.encoding(plain_query, plain_key, positions=positions, offset=offset)
+        query, key = self.encode(plain_query, plain_key, positions=positions, offset=offset)
         plain = self.normaliser == "denominator" and self.denominator_from == "plain"
         result = linear_attention(
             query,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lrpe.encodings import build_encoding
 from lrpe.encodings.base import Encoding
+from lrpe.encodings.free_tokens import encode_with_free_tokens
 
 
 class AttentionLayer(nn.Module):
@@ -29,22 +30,25 @@ class AttentionLayer(nn.Module):
         causal: bool,
         bias: bool,
         encoded_dim: int,
+        output_bias: bool | None = None,
+        free_tokens: int = 0,
     ) -> None:
         super().__init__()
-        self.embed_dim, self.num_heads, self.causal = embed_dim, num_heads, causal
+        if free_tokens and causal:
+            raise ValueError(f"free_tokens={free_tokens}: tokens without a position need causal=False")
+        self.embed_dim, self.num_heads, self.causal, self.free_tokens = embed_dim, num_heads, causal, free_tokens
         self.head_dim = embed_dim // num_heads
         self.encoding = _as_encoding(encoding, encoded_dim, num_heads)
         self.query_projection = nn.Linear(embed_dim, embed_dim, bias=bias)
         self.key_projection = nn.Linear(embed_dim, embed_dim, bias=bias)
         self.value_projection = nn.Linear(embed_dim, embed_dim, bias=bias)
-        self.output_projection = nn.Linear(embed_dim, embed_dim, bias=bias)
+        self.output_projection = nn.Linear(embed_dim, embed_dim, bias=bias if output_bias is None else output_bias)
         for projection in (self.query_projection, self.key_projection, self.value_projection):
             nn.init.xavier_uniform_(projection.weight, gain=2**-0.5)
         nn.init.xavier_uniform_(self.output_projection.weight)
-        if bias:
-            for projection in self.children():
-                if isinstance(projection, nn.Linear):
-                    nn.init.zeros_(projection.bias)
+        for projection in self.children():
+            if isinstance(projection, nn.Linear) and projection.bias is not None:
+                nn.init.zeros_(projection.bias)
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value, each ``(batch, heads, length, head_dim)`` and contiguous."""
@@ -56,6 +60,12 @@ class AttentionLayer(nn.Module):
             return projection(x).view(batch, length, self.num_heads, self.head_dim).transpose(1, 2).contiguous()
 
         return heads(self.query_projection), heads(self.key_projection), heads(self.value_projection)
+
+    def encode(self, query: Tensor, key: Tensor, *, positions: Tensor | None, offset: int = 0) -> tuple[Tensor, Tensor]:
+        """Query and key with their positions, except the first ``free_tokens``, which have none."""
+        if self.free_tokens:
+            return encode_with_free_tokens(self.encoding, query, key, positions=positions, count=self.free_tokens)
+        return self.encoding(query, key, positions=positions, offset=offset)
 
     def join(self, x: Tensor) -> Tensor:
         """``(batch, heads, length, head_dim)`` -> ``(batch, length, embed_dim)``."""

@@ -36,7 +36,8 @@ class SoftmaxAttention(AttentionLayer):
     An encoding's decay multiplies the weights by g^(s-t), as in linear attention; |s - t| when not causal.
 
     Args:
-        embed_dim, num_heads, encoding, causal, bias, mask_padding: as in :class:`lrpe.attention.LinearAttention`.
+        embed_dim, num_heads, encoding, causal, bias, output_bias, free_tokens, mask_padding: as in
+            :class:`lrpe.attention.LinearAttention`.
     """
 
     def __init__(
@@ -47,17 +48,26 @@ class SoftmaxAttention(AttentionLayer):
         encoding: Encoding | Mapping[str, Any] | None = None,
         causal: bool = True,
         bias: bool = True,
+        output_bias: bool | None = None,
+        free_tokens: int = 0,
         mask_padding: bool = True,
     ) -> None:
-        super().__init__(embed_dim, num_heads, encoding, causal, bias, head_dim_of(embed_dim, num_heads))
+        head_dim = head_dim_of(embed_dim, num_heads)
+        super().__init__(embed_dim, num_heads, encoding, causal, bias, head_dim, output_bias, free_tokens)
         self.mask_padding = mask_padding
 
     def forward(self, x: Tensor, *, key_padding_mask: Tensor | None = None, positions: Tensor | None = None) -> Tensor:
         """``(batch, length, embed_dim)`` -> the same; ``key_padding_mask`` is True at padding, ``(batch, length)``."""
         mask = check_padding(key_padding_mask, x) if self.mask_padding else None
         query, key, value = self.project(x)
-        query, key = self.encoding(query, key, positions=positions)
+        query, key = self.encode(query, key, positions=positions)
         return self._attend(query, key, value, mask)
+
+    def weights(self, x: Tensor, *, positions: Tensor | None = None) -> Tensor:
+        """The softmax's weights: Float[batch heads length length], for pictures; for layers that are not causal."""
+        query, key, _ = self.project(x)
+        query, key = self.encode(query, key, positions=positions)
+        return torch.softmax(query @ key.mT * self.head_dim**-0.5, dim=-1)
 
     def extend(self, x: Tensor, state: KeyValueCache | None = None) -> tuple[Tensor, KeyValueCache]:
         """Outputs of the tokens ``x`` that follow those in ``state``, and the cache with them.

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lrpe.attention.projections import AttentionLayer
+from lrpe.models.drop_path import DropPath
 
 ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
 
@@ -24,6 +25,8 @@ class TransformerBlock(nn.Module):
         dropout, activation_dropout: rates.
         normalize_before: pre-norm.
         activation: ``relu`` or ``gelu``.
+        drop_path: rate of stochastic depth, for each of the two branches.
+        norm_eps: of the two layer norms.
     """
 
     def __init__(
@@ -35,18 +38,21 @@ class TransformerBlock(nn.Module):
         activation_dropout: float = 0.0,
         normalize_before: bool = True,
         activation: str = "relu",
+        drop_path: float = 0.0,
+        norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation={activation!r}: expected one of {', '.join(ACTIVATIONS)}")
         width = attention.embed_dim
         self.attention = attention
-        self.attention_norm = nn.LayerNorm(width)
+        self.attention_norm = nn.LayerNorm(width, eps=norm_eps)
         self.ffn_in = nn.Linear(width, ffn_dim)
         self.ffn_out = nn.Linear(ffn_dim, width)
-        self.ffn_norm = nn.LayerNorm(width)
+        self.ffn_norm = nn.LayerNorm(width, eps=norm_eps)
         self.dropout = nn.Dropout(dropout)
         self.activation_dropout = nn.Dropout(activation_dropout)
+        self.drop_path = DropPath(drop_path)
         self.normalize_before = normalize_before
         self.activation = ACTIVATIONS[activation]
         for layer in (self.ffn_in, self.ffn_out):
@@ -67,10 +73,10 @@ class TransformerBlock(nn.Module):
         return self.attention_norm(x) if self.normalize_before else x
 
     def _after(self, x: Tensor, attended: Tensor) -> Tensor:
-        x = x + self.dropout(attended)
+        x = x + self.drop_path(self.dropout(attended))
         return x if self.normalize_before else self.attention_norm(x)
 
     def _feed_forward(self, x: Tensor) -> Tensor:
         hidden = self.activation(self.ffn_in(self.ffn_norm(x) if self.normalize_before else x))
-        x = x + self.dropout(self.ffn_out(self.activation_dropout(hidden)))
+        x = x + self.drop_path(self.dropout(self.ffn_out(self.activation_dropout(hidden))))
         return x if self.normalize_before else self.ffn_norm(x)

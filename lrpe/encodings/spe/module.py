@@ -29,6 +29,9 @@ class SPE(Encoding):
 
     ``encode_query`` and ``encode_key`` use the realization of the last forward, so that they stay partners.
 
+    With several axes there is one pass an axis, each with codes, gate and noise of its own: the second encodes what
+    the first returns, as in the published image models. Over the noise of both the score is relative in each axis.
+
     Args:
         head_dim: features per head.
         num_heads: heads.
@@ -41,7 +44,7 @@ class SPE(Encoding):
         axis: sequence; or batch, the fault of the published language models, which passed (length, batch) for (batch,
             length): codes run along the batch, all tokens of a sequence share one, and no position is seen.
         resample: train or always.
-        ndim: 1.
+        ndim: dimensions of a position; with several, axis has to be sequence.
         seed: of the initial parameters and the evaluation noise; None takes one from torch's global generator.
 
     Raises:
@@ -67,10 +70,10 @@ class SPE(Encoding):
         seed: int | None = None,
     ) -> None:
         super().__init__(head_dim, num_heads, ndim=ndim)
-        if ndim != 1:
-            raise ValueError(f"spe encodes sequences: ndim must be 1, got {ndim}")
         check_choice("kind", kind, ("sine", "conv"))
         self.axis = check_choice("axis", axis, ("sequence", "batch"))
+        if ndim > 1 and axis == "batch":
+            raise ValueError(f"axis='batch' is the fault of the published language models and needs ndim=1, got {ndim}")
         self.resample = check_choice("resample", resample, ("train", "always"))
         check_positive("num_sines", num_sines)
         check_positive("kernel_size", kernel_size)
@@ -88,17 +91,38 @@ class SPE(Encoding):
         self.register_parameter("gate", gate)
         self.register_buffer("evaluation_key", torch.tensor(derive_seed(seed, "spe evaluation")))
         self._drawn_key: Tensor | None = None
+        self.next_axis: SPE | None = None
+        if ndim > 1:
+            self.next_axis = SPE(
+                self.output_dim,
+                num_heads,
+                kind=kind,
+                num_realizations=self.output_dim,
+                num_sines=num_sines,
+                kernel_size=kernel_size,
+                gated=gated,
+                resample=resample,
+                ndim=ndim - 1,
+                seed=derive_seed(seed, "spe next axis"),
+            )
 
     def redraw(self) -> None:
         """Take a new realization of the noise, from torch's global generator."""
         self._drawn_key = torch.randint(2**63 - 1, ())
+        if self.next_axis is not None:
+            self.next_axis.redraw()
 
     @torch.no_grad()
     def kernel(self, difference: Tensor) -> Tensor:
         """The closed form of E<q', k'> for unit features, at differences s - t, Int[n]: Float64[heads head_dim n].
 
         kernel_d = sqrt(R / head_dim) (g_d covariance_d + 1 - g_d)
+
+        Raises:
+            ValueError: several axes.
         """
+        if self.ndim > 1:
+            raise ValueError("the closed form is of one axis: ask each pass (this one, then next_axis) for its own")
         covariance = self.codes.covariance(difference)
         if self.gate is not None:
             gate = torch.sigmoid(self.gate.double())[..., None]
@@ -120,13 +144,23 @@ class SPE(Encoding):
         key = self._key()
         shape = (self.num_heads, self.head_dim, self.output_dim)
         shared = shared_gaussian(key, 1, shape, positions.device).to(dtype)
-        return shared, *self.codes.plan(positions[..., 0], key, dtype)
+        plan = (shared, *self.codes.plan(positions[..., 0], key, dtype))
+        if self.next_axis is None:
+            return plan
+        return (*plan, *self.next_axis._plan(positions[..., 1:], dtype))
 
     def _resolve(self, x: Tensor, positions: Tensor | None, offset: int) -> Tensor:
         resolved = super()._resolve(x, positions, offset)
         return resolved if self.axis == "sequence" else torch.arange(x.shape[0], device=x.device).view(1, -1, 1)
 
     def _encode(self, x: Tensor, plan: Plan, *, is_query: bool) -> Tensor:
+        if self.next_axis is not None:
+            own = len(plan) // self.ndim
+            x = self._encode_one_axis(x, plan[:own], is_query=is_query)
+            return self.next_axis._encode(x, plan[own:], is_query=is_query)
+        return self._encode_one_axis(x, plan, is_query=is_query)
+
+    def _encode_one_axis(self, x: Tensor, plan: Plan, *, is_query: bool) -> Tensor:
         if self.axis == "batch":
             x = x.transpose(0, 2)
         shared, *plan = plan

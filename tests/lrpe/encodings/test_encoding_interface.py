@@ -48,7 +48,7 @@ def test_every_encoding_is_built_with_its_defaults_and_reports_its_sizes():
         ("spe", {"kind": "sin"}, "kind='sin' is unknown, did you mean 'sine'"),
         ("spe", {"axis": "batches"}, "did you mean 'batch'"),
         ("spe", {"resample": "alway"}, "did you mean 'always'"),
-        ("spe", {"ndim": 2}, "ndim must be 1, got 2"),
+        ("spe", {"ndim": 2, "axis": "batch"}, "axis='batch'.*needs ndim=1, got 2"),
         ("spe", {"num_realizations": 0}, "num_realizations must be a positive integer, got 0"),
         ("spe", {"kernel_size": -1}, "kernel_size must be a positive integer, got -1"),
     ],

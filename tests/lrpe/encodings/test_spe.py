@@ -231,3 +231,33 @@ def test_spe_has_no_matrix():
 def test_angles_of_the_sines_are_marked_against_weight_decay():
     marked = {name for name, parameter in SPE(6, 2).named_parameters() if getattr(parameter, "no_weight_decay", False)}
     assert marked == {"codes.frequencies", "codes.offsets"}
+
+
+@pytest.mark.parametrize("options", KINDS)
+def test_two_axes_multiply_their_kernels(options: dict):
+    """E<q'', k''> = (sum_d q_d k_d kernel1_d(rows)) mean_r kernel2_r(columns): relative in each axis, none swapped."""
+    encoding = SPE(2, 1, ndim=2, num_realizations=1500, seed=0, **options).double().eval()
+    query, key = random_vectors(1, 1, 3, 2).abs() + 1, random_vectors(1, 1, 3, 2, seed=1).abs() + 1
+    positions = torch.tensor([[0, 0], [2, 1], [1, 5]])
+    found = scores(*encoding(query, key, positions=positions))[0, 0].detach()
+    rows = torch.stack([kernel_of_axis(encoding, d) for d in range(-2, 3)], dim=-1)
+    columns = torch.stack([kernel_of(encoding.next_axis, d).mean() for d in range(-5, 6)])
+    for s, t in ((s, t) for s in range(3) for t in range(3)):
+        row, column = (positions[s] - positions[t]).tolist()
+        expected = (query[0, 0, s] * key[0, 0, t] * rows[0, :, row + 2]).sum() * columns[column + 5]
+        assert abs(found[s, t] - expected) < 0.15 * found.abs().max()
+    there = scores(*encoding(query, key, positions=positions.flip(-1)))[0, 0].detach()
+    assert (found - there).abs().max() > 0.01 * found.abs().max()
+
+
+def kernel_of_axis(encoding: SPE, difference: int) -> torch.Tensor:
+    return kernel_of(encoding, difference).detach()
+
+
+@pytest.mark.parametrize("options", KINDS)
+def test_a_part_of_an_image_gets_the_codes_it_has_in_the_whole(options: dict):
+    encoding = SPE(4, 2, ndim=2, seed=0, **options).eval()
+    grid = torch.cartesian_prod(torch.arange(4), torch.arange(3))
+    x = random_vectors(1, 2, 12, 4, dtype=torch.float32)
+    whole = encoding.encode_key(x, positions=grid)
+    torch.testing.assert_close(encoding.encode_key(x[:, :, 5:7], positions=grid[5:7]), whole[:, :, 5:7])

@@ -1,0 +1,205 @@
+"""The vision transformer of the paper's image experiments (DeiT's sizes), for images of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lrpe.attention import LinearAttention, SoftmaxAttention
+from lrpe.encodings.validation import check_choice
+from lrpe.models.block import TransformerBlock
+from lrpe.models.image_positions import build_image_positions, grid_positions
+from lrpe.models.patches import PatchEmbedding
+
+POOLINGS = ("mean", "class_token")
+DEPTHS = ("linear", "constant")
+INITIALISATIONS = ("truncated_normal", "torch")
+
+
+@dataclass(frozen=True)
+class VisionConfig:
+    """Everything that defines a vision transformer. The defaults are DeiT-small with mean pooling.
+
+    ``encoding`` is a mapping ``{"name": ..., **options}`` of :func:`lrpe.encodings.build_encoding`; every layer builds
+    its own, with two axes (row, column). ``axes`` among its options says how angles relate to them.
+
+    Attributes:
+        image_size: of training, in pixels; other sizes are possible at any time.
+        pooling: mean over patches, or class_token: its output alone, and it has no position.
+        drop_path: stochastic depth of the last block (``drop_path_schedule="linear"``, rising from 0 at the first, as
+            DeiT) or of every block (``"constant"``, as the authors' code).
+        absolute: none, sinusoidal or learned; ``absolute_std`` is the learned ones' start.
+        query_bias: of the query, key and value projections (the authors' code has none).
+        denominator_from, denominator_eps: see :class:`lrpe.attention.LinearAttention`.
+        initialisation: truncated_normal (std 0.02, DeiT's) or torch (PyTorch's own, the authors').
+    """
+
+    num_classes: int = 1000
+    image_size: int = 224
+    patch_size: int = 16
+    channels: int = 3
+    num_layers: int = 12
+    embed_dim: int = 384
+    ffn_dim: int = 1536
+    num_heads: int = 6
+    dropout: float = 0.0
+    drop_path: float = 0.1
+    drop_path_schedule: str = "linear"
+    pooling: str = "mean"
+    absolute: str = "none"
+    absolute_std: float = 0.02
+    attention: str = "linear"
+    query_bias: bool = True
+    feature_map: str = "1+elu"
+    feature_map_options: Mapping[str, Any] = field(default_factory=dict)
+    normaliser: str = "layernorm"
+    denominator_from: str = "encoded"
+    denominator_eps: float = 1e-6
+    norm_eps: float = 1e-6
+    initialisation: str = "truncated_normal"
+    encoding: Mapping[str, Any] = field(default_factory=lambda: {"name": "none"})
+
+    @classmethod
+    def tiny(cls, **changes: Any) -> VisionConfig:
+        """DeiT-tiny: 192 wide, 3 heads."""
+        return cls(**{"embed_dim": 192, "ffn_dim": 768, "num_heads": 3, **changes})
+
+    @classmethod
+    def small(cls, **changes: Any) -> VisionConfig:
+        """DeiT-small: 384 wide, 6 heads; the only size that the paper's code has."""
+        return cls(**changes)
+
+    @classmethod
+    def base(cls, **changes: Any) -> VisionConfig:
+        """DeiT-base: 768 wide, 12 heads."""
+        return cls(**{"embed_dim": 768, "ffn_dim": 3072, "num_heads": 12, **changes})
+
+    @property
+    def free_tokens(self) -> int:
+        """Tokens without a position, before the patches."""
+        return int(self.pooling == "class_token")
+
+
+class VisionTransformer(nn.Module):
+    """Class logits of images: patches, absolute positions, pre-norm blocks, final norm, pooling, linear head.
+
+    Raises:
+        ValueError: a config that cannot be built.
+    """
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        check_choice("pooling", config.pooling, POOLINGS)
+        check_choice("initialisation", config.initialisation, INITIALISATIONS)
+        self.config = config
+        width = config.embed_dim
+        self.patches = PatchEmbedding(config.patch_size, config.channels, width)
+        grid = self.patches.grid(config.image_size, config.image_size)
+        self.absolute = build_image_positions(config.absolute, width, grid, config.absolute_std)
+        class_token = nn.Parameter(torch.zeros(width)) if config.free_tokens else None
+        self.register_parameter("class_token", class_token)
+        self.dropout = nn.Dropout(config.dropout)
+        self.layers = nn.ModuleList(
+            TransformerBlock(
+                _attention(config),
+                config.ffn_dim,
+                dropout=config.dropout,
+                activation="gelu",
+                drop_path=rate,
+                norm_eps=config.norm_eps,
+            )
+            for rate in drop_path_rates(config)
+        )
+        self.final_norm = nn.LayerNorm(width, eps=config.norm_eps)
+        self.head = nn.Linear(width, config.num_classes)
+        self._initialise()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``Float[batch channels height width]`` -> logits ``(batch, num_classes)``.
+
+        Height and width are any multiples of the patch size.
+        """
+        return self.head(self.features(images))
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the head takes, ``(batch, embed_dim)``."""
+        x, positions = self._embed(images)
+        for layer in self.layers:
+            x = layer(x, positions=positions)
+        pooled = x[:, 0] if self.class_token is not None else x.mean(1)
+        return self.final_norm(pooled)
+
+    @torch.no_grad()
+    def attention_map(self, images: Tensor, layer: int = -1) -> Tensor:
+        """Where one layer looks, for pictures: ``Float[batch rows columns]``, averaged over heads and queries (or of
+        the class token alone); the weights are those of :meth:`lrpe.attention.LinearAttention.weights`."""
+        x, positions = self._embed(images)
+        index = range(len(self.layers))[layer]
+        for block in self.layers[:index]:
+            x = block(x, positions=positions)
+        block = self.layers[index]
+        weights = block.attention.weights(block.attention_norm(x), positions=positions).mean(1)
+        free = self.config.free_tokens
+        weights = weights[:, 0, free:] if free else weights.mean(1)
+        return weights.unflatten(1, self.patches.grid(*images.shape[-2:]))
+
+    def _embed(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.patches(images)
+        grid = self.patches.grid(*images.shape[-2:])
+        if self.absolute is not None:
+            x = x + self.absolute(grid).to(x.dtype)
+        if self.class_token is not None:
+            x = torch.cat((self.class_token.to(x.dtype).expand(len(x), 1, -1), x), dim=1)
+        return self.dropout(x), grid_positions(grid, images.device)
+
+    def _initialise(self) -> None:
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Linear) and not name.startswith("patches"):
+                if self.config.initialisation == "torch":
+                    module.reset_parameters()
+                    continue
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        if self.class_token is not None:
+            nn.init.trunc_normal_(self.class_token, std=0.02)
+
+
+def drop_path_rates(config: VisionConfig) -> list[float]:
+    """The rate of each block.
+
+    Raises:
+        ValueError: an unknown schedule.
+    """
+    check_choice("drop_path_schedule", config.drop_path_schedule, DEPTHS)
+    if config.drop_path_schedule == "constant":
+        return [config.drop_path] * config.num_layers
+    last = max(config.num_layers - 1, 1)
+    return [config.drop_path * index / last for index in range(config.num_layers)]
+
+
+def _attention(config: VisionConfig) -> LinearAttention | SoftmaxAttention:
+    common: dict[str, Any] = {
+        "encoding": {"ndim": 2, **config.encoding},
+        "causal": False,
+        "bias": config.query_bias,
+        "output_bias": True,
+        "free_tokens": config.free_tokens,
+    }
+    check_choice("attention", config.attention, ("linear", "softmax"))
+    if config.attention == "softmax":
+        return SoftmaxAttention(config.embed_dim, config.num_heads, **common)
+    return LinearAttention(
+        config.embed_dim,
+        config.num_heads,
+        feature_map=config.feature_map,
+        feature_map_options=config.feature_map_options,
+        normaliser=config.normaliser,
+        denominator_from=config.denominator_from,
+        eps=config.denominator_eps,
+        **common,
+    )
