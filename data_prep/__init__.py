@@ -11,7 +11,6 @@ from typing import Any
 
 from data_prep.errors import DataError
 from data_prep.manifest import check, load_manifest
-from data_prep.preparation import fill
 from data_prep.request import Request
 from data_prep.unigram import unigram_perplexity
 from data_prep.workspace import exclusive, whole_folder
@@ -24,6 +23,10 @@ DATASETS = {
     "wikitext2": "data_prep.wikitext2",
     "wikitext103": "data_prep.wikitext103",
     "wikitext103_bpe": "data_prep.wikitext103_bpe",
+    "digits": "data_prep.digits",
+    "cifar10": "data_prep.cifar10",
+    "cifar100": "data_prep.cifar100",
+    "imagenet": "data_prep.imagenet",
 }
 
 
@@ -36,6 +39,11 @@ def prepare(
     bpe: Path | str | None = None,
     allow_other_counts: bool = False,
     force: bool = False,
+    skip_corrupt: bool = False,
+    decode: bool = False,
+    allow_missing_classes: bool = False,
+    validate_on_train: bool = False,
+    validation_labels: Path | str | None = None,
 ) -> Path:
     """Make sure that ``<out>/<name>`` holds the prepared data set; where it does, nothing is touched.
 
@@ -49,6 +57,11 @@ def prepare(
         bpe: folder of GPT-2's BPE files instead of the hub's, for ``wikitext103_bpe``.
         allow_other_counts: accept a text without the published counts; its identity says so.
         force: prepare again.
+        skip_corrupt: of images: leave out what is no image or damaged, and say so in the manifest.
+        decode: of images: decode each one to find damage; without it headers and ends are looked at.
+        allow_missing_classes: of images: classes of train may be missing among the validation images.
+        validate_on_train: of images: there are no validation images; training images serve for both.
+        validation_labels: of ``imagenet``: classes of a flat folder of validation images.
 
     Returns:
         The prepared folder.
@@ -67,6 +80,11 @@ def prepare(
         bpe=None if bpe is None else Path(bpe),
         allow_other_counts=allow_other_counts,
         force=force,
+        skip_corrupt=skip_corrupt,
+        decode=decode,
+        allow_missing_classes=allow_missing_classes,
+        validate_on_train=validate_on_train,
+        validation_labels=None if validation_labels is None else Path(validation_labels),
     )
     module = import_module(DATASETS[name])
     stale = _why_not(target, request, module.RULES)
@@ -79,7 +97,7 @@ def prepare(
         with exclusive(target):
             if _why_not(target, request, module.RULES) is not None:  # another process may have been faster
                 with whole_folder(target) as folder:
-                    fill(folder, name, module.corpus(request), allow_other_counts)
+                    module.corpus(request).fill(folder, name, allow_other_counts)
     except OSError as error:
         place = f" ({error.filename})" if error.filename else ""
         raise DataError(f"cannot write {target}: {error.strerror or error}{place}; nothing was left behind") from error

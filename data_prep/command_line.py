@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from data_prep.errors import DataError
+
+EMBEDDED = ("pydoc", "digits")
+IMAGES = ("cifar10", "cifar100", "imagenet")
 
 
 def build_parser(name: str) -> argparse.ArgumentParser:
@@ -15,11 +18,11 @@ def build_parser(name: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m data_prep.{name}", description=f"Prepare {name}.")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where <DIR>/<name>/ goes (LRPE_DATA, or ./data)")
     parser.add_argument("--force", action="store_true", help="prepare again what is already there")
-    if name != "pydoc":
+    if name not in EMBEDDED:
         parser.add_argument("--source", type=Path, metavar="DIR", help="local files instead of the hub")
         parser.add_argument("--revision", metavar="COMMIT", help="of the hub's data set, instead of the pinned one")
         parser.add_argument(
-            "--allow-other-counts", action="store_true", help="accept a text without the published counts"
+            "--allow-other-counts", action="store_true", help="accept data without the published counts"
         )
     if name == "wikitext103_bpe":
         parser.add_argument(
@@ -28,7 +31,26 @@ def build_parser(name: str) -> argparse.ArgumentParser:
             metavar="DIR",
             help="GPT-2's BPE: encoder.json and vocab.bpe (or vocab.json and merges.txt), and dict.txt if wanted",
         )
+    if name in IMAGES:
+        _add_image_options(parser, name)
     return parser
+
+
+def _add_image_options(parser: argparse.ArgumentParser, name: str) -> None:
+    parser.add_argument("--skip-corrupt", action="store_true", help="leave out what is no image or damaged")
+    parser.add_argument(
+        "--decode", action="store_true", help="decode every image to find damage (else headers and ends are looked at)"
+    )
+    parser.add_argument(
+        "--allow-missing-classes", action="store_true", help="classes of train may be missing among validation images"
+    )
+    parser.add_argument(
+        "--validate-on-train", action="store_true", help="there are no validation images: use those of train for both"
+    )
+    if name == "imagenet":
+        parser.add_argument(
+            "--validation-labels", type=Path, metavar="FILE", help="classes of a flat folder of validation images"
+        )
 
 
 def summary(folder: Path) -> str:
@@ -36,8 +58,12 @@ def summary(folder: Path) -> str:
     from data_prep.manifest import load_manifest
 
     manifest = load_manifest(folder)
+    describe = _image_lines if manifest.get("kind") == "images" else _text_lines
+    return "\n".join([f"{folder}", *describe(manifest)])
+
+
+def _text_lines(manifest: dict[str, Any]) -> list[str]:
     lines = [
-        f"{folder}",
         f"  vocabulary {manifest['vocabulary']:,} ({manifest['words']:,} words), counts: {manifest['counts']}, "
         f"identity {manifest['identity'][:12]}",
     ]
@@ -46,7 +72,19 @@ def summary(folder: Path) -> str:
             f"  {split:<6}{counts['tokens']:>13,} tokens {counts['lines']:>11,} lines "
             f"{100 * counts['unknown_rate']:6.2f} % <unk>"
         )
-    return "\n".join(lines)
+    return lines
+
+
+def _image_lines(manifest: dict[str, Any]) -> list[str]:
+    lines = [f"  {manifest['classes']:,} classes, counts: {manifest['counts']}, identity {manifest['identity'][:12]}"]
+    for split, counts in manifest["splits"].items():
+        lines.append(
+            f"  {split:<6}{counts['images']:>11,} images of {counts['classes']:>5,} classes, "
+            f"{counts['mean_width']:g} x {counts['mean_height']:g} pixels on average"
+        )
+    if manifest["skipped"]:
+        lines.append(f"  {len(manifest['skipped']):,} files left out, e.g. {manifest['skipped'][0]}")
+    return lines
 
 
 def main(name: str, arguments: list[str] | None = None) -> NoReturn:

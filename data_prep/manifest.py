@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,10 @@ from data_prep.text_source import SPLITS
 
 SCHEMA = 1
 FILE = "manifest.json"
-PREPARED = ("dict.txt", *(f"{split}.{suffix}" for split in SPLITS for suffix in ("bin", "idx")))
+# The files that prepared data of each kind can consist of; `kind` in a manifest, text where it is not named.
+TEXT = ("dict.txt", *(f"{split}.{suffix}" for split in SPLITS for suffix in ("bin", "idx")))
+IMAGES = ("classes.txt", *(f"{split}.arrow" for split in SPLITS))
+PREPARED = frozenset({*TEXT, *IMAGES})
 
 
 def sha256_of(path: Path) -> str:
@@ -27,39 +30,38 @@ def sha256_of(path: Path) -> str:
 def build_manifest(
     folder: Path,
     *,
+    kind: str,
     name: str,
     counts: str,
-    splits: Mapping[str, Mapping[str, Any]],
-    vocabulary: Mapping[str, int],
-    source: Mapping[str, Any],
-    rules: Mapping[str, Any],
+    files: Sequence[str],
+    identified: Mapping[str, Any] | None = None,
+    **entries: Any,
 ) -> dict[str, Any]:
     """Describe the prepared files of ``folder``.
 
-    ``identity`` is the SHA-256 over the name, the kind of counts and the checksums of the prepared files: the same text
-    prepared by the same rules has it on every machine, wherever it came from.
+    ``identity`` is the SHA-256 over the name, the kind of counts and what identifies the data: the same data prepared
+    by the same rules has it on every machine, wherever it came from.
 
     Args:
+        kind: ``text`` or ``images``.
         counts: ``published`` (verified), ``other`` (verification waived) or ``none`` (nothing published to verify).
-        splits: tokens (one ``</s>`` a line), lines, unknown tokens and their rate, of each split.
-        vocabulary: ``size`` of the dictionary and the ``words`` in it.
-        source: kind, id, revision and files of the text.
-        rules: how text became tokens.
+        files: names of the prepared files.
+        identified: what identifies the data; the checksums of its files where None.
+        entries: further entries of the manifest: ``splits`` (sizes of each), ``source`` (kind, id, revision, and more),
+            ``rules`` (how the source became the prepared files), and those of the kind.
     """
-    files = {file: {"bytes": (folder / file).stat().st_size, "sha256": sha256_of(folder / file)} for file in PREPARED}
-    identified = {"name": name, "counts": counts, "files": {file: entry["sha256"] for file, entry in files.items()}}
-    canonical = json.dumps(identified, sort_keys=True, separators=(",", ":"))
+    described = {file: {"bytes": (folder / file).stat().st_size, "sha256": sha256_of(folder / file)} for file in files}
+    if identified is None:
+        identified = {"files": {file: entry["sha256"] for file, entry in described.items()}}
+    canonical = json.dumps({"name": name, "counts": counts, **identified}, sort_keys=True, separators=(",", ":"))
     return {
         "schema": SCHEMA,
+        "kind": kind,
         "name": name,
         "identity": hashlib.sha256(canonical.encode()).hexdigest(),
         "counts": counts,
-        "splits": splits,
-        "vocabulary": vocabulary["size"],
-        "words": vocabulary["words"],
-        "rules": rules,
-        "files": files,
-        "source": source,
+        **entries,
+        "files": described,
         "python": platform.python_version(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -105,7 +107,7 @@ def check(folder: Path | str, full: bool = False) -> dict[str, Any]:
     """
     folder = Path(folder)
     manifest = load_manifest(folder)
-    for file in PREPARED:
+    for file in required_files(manifest):
         path = folder / file
         expected = manifest["files"].get(file)
         if expected is None:
@@ -117,3 +119,10 @@ def check(folder: Path | str, full: bool = False) -> dict[str, Any]:
         if full and (digest := sha256_of(path)) != expected["sha256"]:
             raise DataError(f"{path} has SHA-256 {digest} and its manifest says {expected['sha256']}; prepare it again")
     return manifest
+
+
+def required_files(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """The files that prepared data of a manifest's kind consists of."""
+    if manifest.get("kind", "text") == "text":
+        return TEXT
+    return ("classes.txt", *(f"{split}.arrow" for split in manifest["splits"]))

@@ -14,7 +14,7 @@ import numpy as np
 from data_prep.dictionary import UNKNOWN, Dictionary
 from data_prep.errors import DataError
 from data_prep.indexed_writer import IndexedWriter
-from data_prep.manifest import build_manifest, write_manifest
+from data_prep.manifest import TEXT, build_manifest, write_manifest
 from data_prep.progress import Progress
 from data_prep.text_source import SPLITS, TextSource
 from data_prep.verification import PublishedCounts, SplitCounts
@@ -52,6 +52,10 @@ class Corpus:
     threshold: int = 1
     dictionary: Dictionary | None = None
 
+    def fill(self, folder: Path, name: str, allow_other_counts: bool = False) -> dict[str, Any]:
+        """:func:`fill` for this corpus."""
+        return fill(folder, name, self, allow_other_counts)
+
 
 def fill(folder: Path, name: str, corpus: Corpus, allow_other_counts: bool = False) -> dict[str, Any]:
     """Write the dictionary, the splits and the manifest of ``corpus`` into an existing, empty ``folder``.
@@ -80,7 +84,9 @@ def fill(folder: Path, name: str, corpus: Corpus, allow_other_counts: bool = Fal
     dictionary.save(folder / "dict.txt")
     manifest = build_manifest(
         folder,
+        kind="text",
         name=name,
+        files=TEXT,
         counts="none" if not corpus.published else "other" if allow_other_counts else "published",
         splits={
             split: {
@@ -91,7 +97,8 @@ def fill(folder: Path, name: str, corpus: Corpus, allow_other_counts: bool = Fal
             }
             for split, counts in ((split, splits[split]) for split in SPLITS)
         },
-        vocabulary={"size": len(dictionary), "words": dictionary.words},
+        vocabulary=len(dictionary),
+        words=dictionary.words,
         source=corpus.source.describe(),
         rules=corpus.rules,
     )

@@ -20,6 +20,8 @@ class Request:
         bpe: folder of GPT-2's BPE files; None for the hub. Of ``wikitext103_bpe`` alone.
         allow_other_counts: accept a text without the published counts.
         force: prepare again what is already there.
+        skip_corrupt, decode, allow_missing_classes, validate_on_train, validation_labels: of image data sets, see
+            :class:`data_prep.images.preparation.ImageCorpus` and :class:`data_prep.images.folder.ImageFolder`.
     """
 
     source: Path | None = None
@@ -27,6 +29,11 @@ class Request:
     bpe: Path | None = None
     allow_other_counts: bool = False
     force: bool = False
+    skip_corrupt: bool = False
+    decode: bool = False
+    allow_missing_classes: bool = False
+    validate_on_train: bool = False
+    validation_labels: Path | None = None
 
     def refuse_other(self, folder: Path, manifest: Mapping[str, Any]) -> None:
         """Refuse to pass off data as what was asked for when it was prepared from something else.
@@ -42,7 +49,15 @@ class Request:
         if self.revision and self.revision != manifest["source"].get("revision"):
             found = manifest["source"].get("revision")
             raise DataError(f"{folder} was prepared from revision {found}, not {self.revision}; {again}")
-        if self.source is None or manifest["source"]["kind"] != "local":
+        on_train = manifest.get("notes", {}).get("validated_on") == "train"
+        if on_train != self.validate_on_train:
+            raise DataError(f"{folder} was prepared with{'' if on_train else 'out'} --validate-on-train; {again}")
+        if self.source is None:
+            return
+        root = manifest["source"].get("root")
+        if root is not None and Path(root) != self.source.absolute():
+            raise DataError(f"{folder} is an index of {root}, not of {self.source}; {again}")
+        if manifest["source"]["kind"] != "local":
             return
         for name, entry in manifest["source"]["files"].items():
             path = self.source / name

@@ -23,7 +23,7 @@ def test_every_data_set_explains_its_options(name: str, capsys: pytest.CaptureFi
     assert exit_code(name, "--help") == 0
     text = capsys.readouterr().out
     assert f"python -m data_prep.{name}" in text
-    assert ("--source" in text) == (name != "pydoc")
+    assert ("--source" in text) == (name not in ("pydoc", "digits"))
     assert ("--bpe" in text) == (name == "wikitext103_bpe")
 
 

@@ -1,0 +1,92 @@
+"""The embedded images: scikit-learn's 1,797 scanned digits of 8 x 8 pixels (UCI, Alpaydin & Kaynak 1998).
+
+python -m data_prep.digits
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from data_prep.command_line import main
+from data_prep.errors import DataError
+from data_prep.images.index import Entry
+from data_prep.images.preparation import RULES as IMAGE_RULES
+from data_prep.images.preparation import ImageCorpus
+from data_prep.images.source import Corrupt
+from data_prep.request import Request
+
+NAME = "digits"
+# Of the hundred values that an image's pixels can draw; 40 in a hundred are held out, since the set is small.
+VALID, TEST = range(20), range(20, 40)
+RULES = {
+    **IMAGE_RULES,
+    "pixels": "grey from 0 to 16, times 15",
+    "splits": f"by image: SHA-256 of its pixels modulo 100; {VALID.start} to {VALID.stop - 1} valid, {TEST.start} to "
+    f"{TEST.stop - 1} test, others train; equal images share a split",
+}
+
+
+def split_of(pixels: np.ndarray) -> str:
+    """The split of an image UInt8[8 8], the same on every machine."""
+    draw = int.from_bytes(hashlib.sha256(pixels.tobytes()).digest()) % 100
+    return "test" if draw in TEST else "valid" if draw in VALID else "train"
+
+
+class Digits:
+    """scikit-learn's digits, held in memory: some hundred kilobytes."""
+
+    column = "image"
+    classes = [str(digit) for digit in range(10)]  # noqa: RUF012 - never changed
+    splits = ("train", "valid", "test")
+
+    def __init__(self) -> None:
+        from sklearn.datasets import load_digits
+
+        loaded = load_digits()
+        self._images = (loaded.images * 15).astype(np.uint8)
+        self._labels = loaded.target
+        self._splits = [split_of(image) for image in self._images]
+
+    def blocks(self, split: str) -> Iterator[list[Entry | Corrupt]]:
+        yield [
+            Entry(int(label), 8, 8, len(png := _png(image)), image=png, content=hashlib.sha256(image).hexdigest())
+            for image, label, where in zip(self._images, self._labels, self._splits, strict=True)
+            if where == split
+        ]
+
+    def label(self, split: str) -> str:
+        return f"scikit-learn's digits ({split})"
+
+    def size(self) -> int:
+        return 0
+
+    def describe(self) -> dict[str, Any]:
+        return {"kind": "embedded", "id": "sklearn.datasets.load_digits", "revision": None}
+
+
+def _png(image: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def corpus(request: Request) -> ImageCorpus:
+    """The digits.
+
+    Raises:
+        DataError: a source or revision was asked for.
+    """
+    for option in ("source", "revision"):
+        if getattr(request, option) is not None:
+            raise DataError(f"{NAME} is embedded: it takes no {option}")
+    return ImageCorpus(Digits(), RULES)
+
+
+if __name__ == "__main__":
+    main(NAME)

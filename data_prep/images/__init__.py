@@ -1,0 +1,1 @@
+"""Image data sets: sources, checks, and the Arrow files that the engine reads."""
