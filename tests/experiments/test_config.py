@@ -133,7 +133,7 @@ def test_identity_is_the_science_and_nothing_else(tmp_path: Path) -> None:
         ["seed=7"],
         ["tracker=disabled"],
         [f"paths.results={tmp_path}"],
-        ["engine.num_workers=3", "engine.threads=1", "engine.device=cpu", "engine.sequences_per_device=2"],
+        ["engine.num_workers=3", "engine.threads=1", "engine.device=cpu", "engine.samples_per_device=2"],
         ["profile=demo"],
     )
     for overrides in same:
