@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.config.data import data_identity
+from experiments.config.schema import SCHEMAS
 
 
 def scientific(config: DictConfig) -> dict[str, Any]:
@@ -20,7 +21,8 @@ def scientific(config: DictConfig) -> dict[str, Any]:
     its files where they are prepared.
     """
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    chosen = {key: plain[key] for key in ("encoding", "attention", "protocol", "model", "recipe")}
+    own = SCHEMAS[plain["experiment"]["name"]].identified
+    chosen = {key: plain[key] for key in ("encoding", "attention", "protocol", "model", "recipe", *own)}
     chosen["encoding"] = {key: chosen["encoding"][key] for key in ("label", "name", "options")}
     for group in ("protocol", "model", "recipe"):
         chosen[group] = {key: value for key, value in chosen[group].items() if key != "name"}
