@@ -10,7 +10,7 @@ from data_prep import load_manifest, prepare
 from data_prep.errors import DataError
 from experiments.errors import UserError
 
-EMBEDDED = ("pydoc",)  # needs no download, so it is prepared on first use
+EMBEDDED = ("pydoc", "digits")  # needs no download, so it is prepared on first use
 
 
 def data_identity(config: DictConfig) -> str:

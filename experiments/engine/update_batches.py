@@ -22,6 +22,10 @@ class UpdateBatches:
         """Samples an update; 0 leaves the order to fairseq, as its own commands expect."""
         raise NotImplementedError
 
+    def epoch_batches(self, samples: int, samples_a_pass: int, seed: int, epoch: int) -> list[np.ndarray]:
+        """The batches of an epoch of the training data; see :func:`update_batches`."""
+        return update_batches(samples, self.samples_per_update, samples_a_pass, seed, epoch)
+
     def get_batch_iterator(
         self,
         dataset: FairseqDataset,
@@ -39,7 +43,7 @@ class UpdateBatches:
         seed = options.get("seed", 1)
 
         def batches(data: FairseqDataset, epoch: int) -> list[np.ndarray]:
-            return update_batches(len(data), whole, max_sentences, seed, epoch)
+            return self.epoch_batches(len(data), max_sentences, seed, epoch)
 
         iterator = iterators.EpochBatchIterator(
             dataset=dataset,
@@ -68,5 +72,10 @@ def update_batches(
     """
     with data_utils.numpy_seed(seed, epoch):
         order = np.random.permutation(samples)
-    updates = np.split(order, range(samples_an_update, samples, samples_an_update))
+    return divide(order, samples_an_update, samples_a_pass)
+
+
+def divide(order: np.ndarray, samples_an_update: int, samples_a_pass: int) -> list[np.ndarray]:
+    """Samples in an order, cut into updates, each cut into passes."""
+    updates = np.split(order, range(samples_an_update, len(order), samples_an_update))
     return [part for update in updates for part in np.split(update, range(samples_a_pass, len(update), samples_a_pass))]

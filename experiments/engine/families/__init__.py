@@ -6,10 +6,11 @@ from omegaconf import DictConfig
 
 from experiments.engine.families.alm import AutoregressiveLM
 from experiments.engine.families.base import Counting, Family
+from experiments.engine.families.imagenet import ImageClassification
 
 __all__ = ["FAMILIES", "Counting", "Family", "family_of"]
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (AutoregressiveLM(),)}
+FAMILIES: dict[str, Family] = {family.name: family for family in (AutoregressiveLM(), ImageClassification())}
 
 
 def family_of(config: DictConfig) -> Family:

@@ -1,0 +1,129 @@
+"""How ``experiment=imagenet`` runs on fairseq."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from torch import nn
+
+from data_prep import load_manifest
+from data_prep.errors import DataError
+from experiments.engine import checkpoints
+from experiments.engine.device import Place
+from experiments.engine.families.base import Counting, Family, as_json, attention_fields
+from experiments.engine.families.imagenet import criterion, task  # noqa: F401 - register themselves
+from experiments.engine.families.imagenet.dataset import updates_an_epoch
+from experiments.engine.families.imagenet.encoding import image_options
+from experiments.engine.families.imagenet.evaluation import evaluate
+from experiments.engine.families.imagenet.model import vision_config
+from experiments.engine.families.imagenet.transforms import Augmentation
+from experiments.errors import UserError
+from lrpe.models import VisionTransformer
+
+FIELDS = (
+    "image_size", "patch_size", "num_layers", "embed_dim", "ffn_dim", "num_heads", "dropout", "drop_path",
+    "drop_path_schedule", "pooling", "absolute_std", "query_bias", "denominator_from", "denominator_eps",
+    "initialisation",
+)  # fmt: skip
+
+
+class ImageClassification(Family):
+    """Top-1 and top-5 accuracy on images of ``model.image_size`` pixels."""
+
+    name = "imagenet"
+    best_metric = "top1"
+    maximise = True
+
+    def task(self, config: DictConfig) -> dict[str, Any]:
+        return {
+            "_name": "lrpe_image_classification",
+            "data": str(Path(config.data.folder).resolve()),
+            "image_size": config.model.image_size,
+            "crop_fraction": config.recipe.crop_fraction,
+            "augmentation": json.dumps({field.name: config.recipe[field.name] for field in fields(Augmentation)}),
+            "batch_images": config.recipe.batch_size,
+            "seed": config.seed,
+        }
+
+    def model(self, config: DictConfig) -> dict[str, Any]:
+        shared = attention_fields(config)
+        for name in ("mask_padding", "decay_angles"):  # images have no padding, and DeiT never decays vectors
+            shared.pop(name)
+        return {
+            "_name": "lrpe_vit",
+            **{name: config.model[name] for name in FIELDS},
+            **shared,
+            "encoding_options": as_json(image_options(config)),
+            "decay_positions": config.protocol.decay_angles,
+            "average_decay": config.recipe.average_decay,
+        }
+
+    def criterion(self, config: DictConfig) -> dict[str, Any]:
+        return {"_name": "lrpe_image_classification"}
+
+    def build(self, config: DictConfig) -> nn.Module:
+        classes = self._manifest(config)["classes"]
+        return VisionTransformer(vision_config(DictConfig(self.model(config)), classes))
+
+    def counting(self, config: DictConfig) -> Counting:
+        patches = (config.model.image_size // config.model.patch_size) ** 2
+        images = int(config.recipe.batch_size)
+        return Counting(
+            "images", images, speed_unit="images", perplexity=False, metrics=("top1", "top5"), tokens=images * patches
+        )
+
+    def updates(self, config: DictConfig) -> int:
+        return int(config.recipe.max_update or config.recipe.epochs * self._updates_an_epoch(config))
+
+    def warmup_updates(self, config: DictConfig) -> int:
+        given = config.recipe.warmup_updates
+        wanted = config.recipe.warmup_epochs * self._updates_an_epoch(config) if given is None else given
+        if wanted >= (updates := self.updates(config)):
+            raise UserError(f"{wanted:,} updates of warm-up leave nothing of {updates:,}: lower recipe.warmup_epochs")
+        return max(1, int(wanted))
+
+    def validation_interval(self, config: DictConfig) -> int:
+        given = config.recipe.validate_interval_updates
+        return int(given or config.recipe.validate_interval_epochs * self._updates_an_epoch(config))
+
+    def sections(self, config: DictConfig) -> dict[str, Any]:
+        if config.recipe.schedule == "cosine":
+            return {"lr_scheduler": {"min_lr": config.recipe.min_learning_rate}}
+        return {}
+
+    def describe(self, config: DictConfig) -> dict[str, Any]:
+        return {"epochs": self.updates(config) / self._updates_an_epoch(config)}
+
+    def final_metrics(self, config: DictConfig, folder: Path, place: Place) -> dict[str, float]:
+        """Loss (nats), top-1 and top-5 (per cent) of the best checkpoint on each held-out split; ``top1`` and ``top5``
+        are those of the test split, or of the validation split where the data set has no other."""
+        metrics: dict[str, float] = {}
+        held_out = [split for split in ("valid", "test") if split in self._manifest(config)["splits"]]
+        for split in held_out:
+            score = evaluate(
+                folder / "checkpoints" / checkpoints.BEST,
+                split,
+                data=Path(config.data.folder).resolve(),
+                batch_size=config.engine.samples_per_device,
+                workers=config.engine.num_workers,
+                cuda=place.cuda,
+            )
+            metrics |= {f"{split}_loss": score.loss, f"{split}_top1": score.top1, f"{split}_top5": score.top5}
+            metrics |= {"top1": score.top1, "top5": score.top5}
+        return metrics
+
+    def _updates_an_epoch(self, config: DictConfig) -> int:
+        return updates_an_epoch(self._manifest(config)["splits"]["train"]["images"], config.recipe.batch_size)
+
+    def _manifest(self, config: DictConfig) -> dict[str, Any]:
+        try:
+            manifest = load_manifest(config.data.folder)
+        except DataError as error:
+            raise UserError(str(error)) from error
+        if manifest.get("kind") != "images":
+            raise UserError(f"data={config.data.name}: {config.data.folder} holds no images")
+        return manifest
