@@ -1,16 +1,22 @@
-"""Perplexity of a checkpoint.
+"""Score a checkpoint: the perplexity of a language model, or the accuracy of an image classifier.
 
     python -m experiments.evaluate run=results/runs/alm/rope-1a2b3c4d/seed1
     python -m experiments.evaluate checkpoint=model.pt split=valid context_window=400
+    python -m experiments.evaluate run=results/runs/imagenet/rope-1a2b3c4d/seed1 images=DIR image_size=384
 
 Keys:
     run             a run's folder: its best checkpoint is scored
     checkpoint      or any checkpoint file
-    split           train, valid or test                                          [test]
-    context_window  tokens of context that every scored token has at least         [0]
-    data            another folder of prepared data                                [the checkpoint's]
-    sequences       blocks scored at once                                          [as in training]
-    device          auto, cpu or cuda                                              [auto]
+    split           train, valid or test               [test; valid where images have no test]
+    data            another folder of prepared data                       [the checkpoint's]
+    batch_size      samples scored at once                                [as in training]
+    device          auto, cpu or cuda                                     [auto]
+  of text:
+    context_window  tokens of context that every scored token has at least               [0]
+  of images:
+    images          a folder <class>/<image> instead of prepared data
+    image_size      pixels, any multiple of the patch size                [as in training]
+    workers         processes that decode                                               [0]
 """
 
 from __future__ import annotations
@@ -27,11 +33,14 @@ from experiments.errors import UserError, exit_on_user_error
 class Arguments:
     run: str | None = None
     checkpoint: str | None = None
-    split: str = "test"
-    context_window: int = 0
+    split: str | None = None
     data: str | None = None
-    sequences: int | None = None
+    batch_size: int | None = None
     device: str = "auto"
+    context_window: int = 0
+    images: str | None = None
+    image_size: int | None = None
+    workers: int = 0
 
 
 def checkpoint_path(run: str | None, checkpoint: str | None) -> Path:
@@ -52,21 +61,49 @@ def main() -> None:
         raise UserError(f"no checkpoint at {path}")
     from experiments.engine import checkpoints
     from experiments.engine.device import find_place
-    from experiments.engine.families.alm.evaluation import evaluate
 
     checkpoints.install()
+    cuda = find_place(arguments.device).cuda
+    task = checkpoints.read(path)["cfg"]["task"]["_name"]
+    score = _score_images if task == "lrpe_image_classification" else _score_text
+    print(f"{path}\n{score(path, arguments, cuda)}")
+
+
+def _score_text(path: Path, arguments: Arguments, cuda: bool) -> str:
+    from experiments.engine.families.alm.evaluation import evaluate
+
+    split = arguments.split or "test"
+    score = evaluate(
+        path,
+        split,
+        data=Path(arguments.data) if arguments.data else None,
+        context_window=arguments.context_window,
+        sequences=arguments.batch_size,
+        cuda=cuda,
+    )
+    return (
+        f"{split}: perplexity {score.perplexity:.2f}, loss {score.loss:.4f} nats a token, {score.tokens:,} tokens, "
+        f"context window {arguments.context_window}"
+    )
+
+
+def _score_images(path: Path, arguments: Arguments, cuda: bool) -> str:
+    from experiments.engine.families.imagenet.evaluation import evaluate
+
     score = evaluate(
         path,
         arguments.split,
         data=Path(arguments.data) if arguments.data else None,
-        context_window=arguments.context_window,
-        sequences=arguments.sequences,
-        cuda=find_place(arguments.device).cuda,
+        images=Path(arguments.images) if arguments.images else None,
+        image_size=arguments.image_size,
+        batch_size=arguments.batch_size,
+        workers=arguments.workers,
+        cuda=cuda,
     )
-    print(f"{path}")
-    print(
-        f"{arguments.split}: perplexity {score.perplexity:.2f}, loss {score.loss:.4f} nats a token, "
-        f"{score.tokens:,} tokens, context window {arguments.context_window}"
+    where = arguments.images or arguments.split or "held out"
+    return (
+        f"{where}: top-1 {score.top1:.2f} %, top-5 {score.top5:.2f} %, loss {score.loss:.4f} nats an image, "
+        f"{score.images:,} images"
     )
 
 

@@ -100,7 +100,7 @@ class Angles(nn.Module):
         elif ndim > 1 and axes == "split":
             sizes = [len(block) for block in torch.arange(count).tensor_split(ndim)]
             values = torch.cat([fixed(size) for size in sizes])[None]
-            axis_of = torch.repeat_interleave(torch.arange(ndim), torch.tensor(sizes))
+            axis_of = torch.repeat_interleave(torch.arange(ndim), torch.tensor(sizes), output_size=count)
             self.register_buffer("axis_of", axis_of, persistent=False)
         else:
             values = fixed(count)[None]

@@ -11,11 +11,13 @@ from fairseq.data import FairseqDataset
 
 from data_prep.errors import DataError
 from data_prep.images.index import ImageSplit
+from data_prep.images.loose import LooseImages
 from experiments.engine.families.imagenet.mixing import Mixing
 from experiments.engine.families.imagenet.randomness import drawn_from
 from experiments.engine.families.imagenet.transforms import Augmentation, Transform, training_transform
 
 Sample = dict[str, Any]
+SAMPLE = 0  # distinguishes the draws of a sample from those of a group of them
 
 
 class Images(FairseqDataset):
@@ -25,7 +27,7 @@ class Images(FairseqDataset):
     a loader's process would arrive as that process's traceback.
     """
 
-    def __init__(self, split: ImageSplit, transform: Transform) -> None:
+    def __init__(self, split: ImageSplit | LooseImages, transform: Transform) -> None:
         self.split, self.transform = split, transform
 
     def load(self, index: int) -> Sample:
@@ -78,8 +80,9 @@ class EvaluationImages(Images):
 
 
 class TrainingImages(Images):
-    """An epoch of whole updates: sample p is the p-th image of the epoch's order, which set_epoch draws.
+    """Epochs of whole updates: sample epoch * len + p is the p-th image of that epoch's order.
 
+    The epoch is a part of the number because a loader's processes may have started before fairseq names the epoch.
     Every draw belongs to (seed, epoch, p), so that a sample is the same whoever loads it. Images that fill no whole
     update are left for other epochs, as in DeiT.
 
@@ -97,26 +100,31 @@ class TrainingImages(Images):
         super().__init__(split, training_transform(augmentation, image_size))
         self.augmentation, self.batch_size, self.seed = augmentation, batch_size, seed
         self.mixing = Mixing(augmentation, len(split.classes), seed)
-        self.set_epoch(1)
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-        self.order = epoch_order(len(self.split), self.batch_size, self.augmentation.repeats, self.seed, epoch)
+        self._order: tuple[int, np.ndarray] | None = None
 
     def __len__(self) -> int:
-        return len(self.order)
+        """Samples an epoch."""
+        return updates_an_epoch(len(self.split), self.batch_size) * self.batch_size
 
-    def __getitem__(self, position: int) -> Sample:
-        position = int(position)
+    def __getitem__(self, number: int) -> Sample:
+        epoch, position = divmod(int(number), len(self))
+        index = int(self.order(epoch)[position])
         if not self.augmentation.transforms_at_random:
-            sample = self.load(int(self.order[position]))
+            sample = self.load(index)
         else:
-            with drawn_from(self.seed, self.epoch, position, 0):
-                sample = self.load(int(self.order[position]))
-        return {**sample, "position": position}
+            with drawn_from(self.seed, epoch, position, SAMPLE):
+                sample = self.load(index)
+        return {**sample, "epoch": epoch, "position": position}
+
+    def order(self, epoch: int) -> np.ndarray:
+        """The images of an epoch; see :func:`epoch_order`."""
+        if self._order is None or self._order[0] != epoch:
+            repeats = self.augmentation.repeats
+            self._order = epoch, epoch_order(len(self.split), self.batch_size, repeats, self.seed, epoch)
+        return self._order[1]
 
     def finish(self, images: torch.Tensor, labels: torch.Tensor, samples: list[Sample]) -> tuple[Any, Any]:
-        return self.mixing(images, labels, [sample["position"] for sample in samples], self.epoch)
+        return self.mixing(images, labels, [sample["position"] for sample in samples], samples[0]["epoch"])
 
 
 def updates_an_epoch(images: int, batch_size: int) -> int:

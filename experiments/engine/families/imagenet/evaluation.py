@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,11 @@ from fairseq import checkpoint_utils, tasks
 from omegaconf import DictConfig, OmegaConf, open_dict
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from data_prep.errors import DataError
 from data_prep.images.index import ImageSplit
+from data_prep.images.loose import UNKNOWN, LooseImages
 from experiments.engine import checkpoints
 from experiments.engine.families.imagenet.criterion import count_correct
 from experiments.engine.families.imagenet.dataset import EvaluationImages
@@ -57,32 +58,35 @@ def load(path: Path, data: Path | None = None) -> tuple[Any, DictConfig, Any]:
 
 def evaluate(
     path: Path,
-    split: str,
+    split: str | None = None,
     *,
     data: Path | None = None,
+    images: Path | None = None,
     image_size: int | None = None,
     batch_size: int | None = None,
     workers: int = 0,
     cuda: bool = False,
 ) -> Score:
-    """Loss and accuracy on a split of prepared images, of any size of image.
+    """Loss and accuracy on a split of prepared images or on a folder of images, of any size.
 
     Args:
         path: of the checkpoint.
-        split: train, valid or test.
+        split: train, valid or test; by default test, or valid where there is no test.
         data: folder of prepared images with the same classes; the checkpoint's by default.
+        images: instead, a folder ``<class>/<image>``.
         image_size: pixels; the trained size by default. Learned positions are interpolated, others just go on.
         batch_size: images at once; as in training by default.
         workers: processes that decode.
         cuda: on the GPU.
 
     Raises:
-        UserError: unreadable checkpoint, data or image, an unknown split, other classes, or a size that is no multiple
-            of the patch.
+        UserError: unreadable checkpoint, data or image, an unknown split, other classes, images without classes, or a
+            size that is no multiple of the patch.
     """
-    model, config, _ = load(path, data)
-    images = open_split(Path(config.task.data), split, model.model.config.num_classes)
-    dataset = EvaluationImages(images, transform_of(config, image_size))
+    model, config, task = load(path, data)
+    dataset = open_images(config, task.classes, split, images, image_size)
+    if (dataset.split.labels == UNKNOWN).any():
+        raise UserError(f"{images} has no folders of classes, so there is nothing to score: see experiments.inspect")
     loss = top1 = top5 = 0.0
     for logits, target, _ in predictions(model, dataset, batch_size or config.dataset.batch_size, workers, cuda):
         right = count_correct(logits, target)
@@ -91,46 +95,46 @@ def evaluate(
     return Score(loss / len(dataset), 100 * top1 / len(dataset), 100 * top5 / len(dataset), len(dataset))
 
 
-def open_split(folder: Path, split: str, classes: int) -> ImageSplit:
-    """A prepared split whose classes are as many as a model's.
+def open_images(
+    config: DictConfig, classes: Sequence[str], split: str | None, images: Path | None, image_size: int | None
+) -> EvaluationImages:
+    """Images for a checkpoint's config: those of a prepared split, or of a folder.
 
     Raises:
-        UserError: it is not there, or has other classes.
-    """
-    try:
-        images = ImageSplit(folder, split)
-    except DataError as error:
-        raise UserError(str(error)) from error
-    if len(images.classes) != classes:
-        raise UserError(f"{folder} has {len(images.classes)} classes and the model {classes}")
-    return images
-
-
-def transform_of(config: DictConfig, image_size: int | None) -> Any:
-    """The evaluation's transform of a checkpoint's config, perhaps of another size.
-
-    Raises:
-        UserError: the size is no multiple of the patch.
+        UserError: they are not there, have other classes, or the size is no multiple of the patch.
     """
     size, patch = image_size or config.task.image_size, config.model.patch_size
     if size % patch:
         near = max(round(size / patch), 1) * patch
         raise UserError(f"image_size={size} does not divide into patches of {patch}: try image_size={near}")
-    return evaluation_transform(size, config.task.crop_fraction)
+    folder = Path(config.task.data)
+    try:
+        if images is not None:
+            found: ImageSplit | LooseImages = LooseImages(images, classes)
+        else:
+            found = ImageSplit(folder, split or ("test" if (folder / "test.arrow").is_file() else "valid"))
+    except DataError as error:
+        raise UserError(str(error)) from error
+    if found.classes != list(classes):
+        raise UserError(f"{folder} has other classes than the checkpoint ({len(found.classes)} and {len(classes)})")
+    return EvaluationImages(found, evaluation_transform(size, config.task.crop_fraction))
 
 
 @torch.inference_mode()
 def predictions(
-    model: Any, dataset: EvaluationImages, batch_size: int, workers: int, cuda: bool
+    model: Any, dataset: Dataset[Any], batch_size: int, workers: int = 0, cuda: bool = False
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """(logits Float32[batch classes], labels Int[batch], images) of every batch, on the model's device.
+
+    Args:
+        dataset: an :class:`EvaluationImages` or a part of one.
 
     Raises:
         UserError: an image is damaged.
     """
     device = torch.device("cuda" if cuda else "cpu")
     model.to(device)
-    loader = DataLoader(dataset, batch_size, num_workers=workers, collate_fn=dataset.collater)
-    for batch in loader:
+    collate = getattr(dataset, "dataset", dataset).collater
+    for batch in DataLoader(dataset, batch_size, num_workers=workers, collate_fn=collate):
         images = whole(batch)["net_input"]["images"].to(device)
         yield model(images).float(), batch["target"].to(device), images

@@ -12,6 +12,7 @@ from torch import nn
 
 from data_prep import load_manifest
 from data_prep.errors import DataError
+from data_prep.images.index import class_names
 from experiments.engine import checkpoints
 from experiments.engine.device import Place
 from experiments.engine.families.base import Counting, Family, as_json, attention_fields
@@ -46,6 +47,7 @@ class ImageClassification(Family):
             "crop_fraction": config.recipe.crop_fraction,
             "augmentation": json.dumps({field.name: config.recipe[field.name] for field in fields(Augmentation)}),
             "batch_images": config.recipe.batch_size,
+            "classes": json.dumps(class_names(Path(config.data.folder))),
             "seed": config.seed,
         }
 
@@ -91,9 +93,11 @@ class ImageClassification(Family):
         return int(given or config.recipe.validate_interval_epochs * self._updates_an_epoch(config))
 
     def sections(self, config: DictConfig) -> dict[str, Any]:
+        # fairseq's buffer loads in a thread, whose draws would mix with those of the model; processes buffer anyway
+        sections: dict[str, Any] = {"dataset": {"data_buffer_size": 0}}
         if config.recipe.schedule == "cosine":
-            return {"lr_scheduler": {"min_lr": config.recipe.min_learning_rate}}
-        return {}
+            sections["lr_scheduler"] = {"min_lr": config.recipe.min_learning_rate}
+        return sections
 
     def describe(self, config: DictConfig) -> dict[str, Any]:
         return {"epochs": self.updates(config) / self._updates_an_epoch(config)}

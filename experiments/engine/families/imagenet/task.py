@@ -28,6 +28,7 @@ class LRPEImageClassificationConfig(FairseqDataclass):
     crop_fraction: float = field(default=0.875, metadata={"help": "of the middle, in evaluation"})
     augmentation: str = field(default="{}", metadata={"help": "JSON, fields of Augmentation"})
     batch_images: int = field(default=64, metadata={"help": "images an update"})
+    classes: str = field(default="[]", metadata={"help": "JSON, names by number; those of the data where empty"})
     seed: int = field(default=1, metadata={"help": "of order and augmentation"})
 
 
@@ -39,7 +40,7 @@ class ImageTask(UpdateBatches, FairseqTask):
         super().__init__(cfg)
         self.folder = Path(cfg.data)
         try:
-            self.classes = class_names(self.folder)
+            self.classes: list[str] = json.loads(cfg.classes) or class_names(self.folder)
         except DataError as error:
             raise UserError(str(error)) from error
         self.augmentation = Augmentation(**json.loads(cfg.augmentation))
@@ -78,8 +79,8 @@ class ImageTask(UpdateBatches, FairseqTask):
         return super().get_batch_iterator(dataset, max_tokens, max_sentences, *args, **options)
 
     def epoch_batches(self, samples: int, samples_a_pass: int, seed: int, epoch: int) -> list[np.ndarray]:
-        # in order: the data set has drawn one, since it has to know which images are neighbours
-        return divide(np.arange(samples), self.samples_per_update, samples_a_pass)
+        # in order: the data set draws one, since it has to know which images are neighbours
+        return divide(epoch * samples + np.arange(samples), self.samples_per_update, samples_a_pass)
 
     def train_step(self, sample: Mapping[str, Any], *args: Any, **options: Any) -> Any:
         return super().train_step(whole(sample), *args, **options)
