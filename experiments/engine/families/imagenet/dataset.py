@@ -39,6 +39,8 @@ class Images(FairseqDataset):
         return {"id": index, "image": image, "label": int(self.split.labels[index])}
 
     def collater(self, samples: list[Sample]) -> dict[str, Any]:
+        if not samples:
+            return {}  # fairseq evens out the devices' shards with empty batches
         faults = [sample["fault"] for sample in samples if "fault" in sample]
         if faults:
             return {"fault": faults[0], "nsentences": 0, "ntokens": 0}

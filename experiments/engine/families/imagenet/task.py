@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask, register_task
 
@@ -88,9 +87,9 @@ class ImageTask(UpdateBatches, FairseqTask):
     def valid_step(self, sample: Mapping[str, Any], *args: Any, **options: Any) -> Any:
         return super().valid_step(whole(sample), *args, **options)
 
-    def optimizer_step(self, optimizer: Any, model: torch.nn.Module, update_num: int) -> None:
+    def optimizer_step(self, optimizer: Any, model: Any, update_num: int) -> None:
         super().optimizer_step(optimizer, model, update_num)
-        getattr(model, "module", model).update_average()
+        model.update_average()  # fairseq's wrappers for several devices pass this on
 
 
 def whole(sample: Mapping[str, Any]) -> Mapping[str, Any]:
