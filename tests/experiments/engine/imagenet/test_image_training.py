@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,9 @@ import torch
 from PIL import Image
 
 from data_prep import prepare
+from experiments import evaluate, inspect, train
+from experiments.config import compose
+from experiments.errors import UserError
 from tests.data_prep.images.support import CLASSES, pixels, write_folder
 from tests.experiments.conftest import ROOT, environment, only_run
 from tests.experiments.engine.imagenet.conftest import AUGMENTED, run_train, train_command
@@ -106,23 +111,33 @@ def test_two_processes_and_accumulation_equal_one(image_data: Path, tmp_path: Pa
         assert _record(other)["metrics"]["valid_loss"] == pytest.approx(_record(one)["metrics"]["valid_loss"], rel=1e-3)
 
 
-def test_a_pass_of_an_odd_number_cannot_be_mixed(image_data: Path, tmp_path: Path) -> None:
-    done = run_train(image_data, tmp_path, *AUGMENTED, "engine.samples_per_device=1", check=False)
-    assert done.returncode == 2
-    assert "Mixup and CutMix pair images, so a pass needs an even number: got 1" in done.stderr
-    assert "Traceback" not in done.stderr
+def train_here(
+    data: Path, results: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str
+) -> tuple[int, list[dict[str, Any]]]:
+    """The same run in this process, whose imports are done: its exit code and its rows."""
+    for name, value in environment(data, results).items():
+        monkeypatch.setenv(name, value)
+    code = train.run(compose(train_command(*overrides)[3:]))
+    return code, _curve(only_run(results))
+
+
+def test_a_pass_of_an_odd_number_cannot_be_mixed(
+    image_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UserError, match="pair images, so a pass needs an even number: got 1"):
+        train_here(image_data, tmp_path, monkeypatch, *AUGMENTED, "engine.samples_per_device=1")
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_damaged_image_stops_the_run_with_its_path(tmp_path: Path, workers: int) -> None:
+def test_a_damaged_image_stops_the_run_with_its_path(
+    tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = write_folder(tmp_path / "source", train=4)
     prepare("cifar10", out=tmp_path, source=source, allow_other_counts=True)
     broken = source / "train" / CLASSES[1] / "001.png"
     broken.write_bytes(broken.read_bytes()[:60])
-    done = run_train(tmp_path, tmp_path / "results", f"engine.num_workers={workers}", check=False)
-    assert done.returncode == 2
-    assert f"error: {broken}: no image that can be decoded" in done.stderr
-    assert "Traceback" not in done.stderr
+    with pytest.raises(UserError, match=rf"^{broken}: no image that can be decoded.*--skip-corrupt"):
+        train_here(tmp_path, tmp_path / "results", monkeypatch, f"engine.num_workers={workers}")
 
 
 @pytest.mark.parametrize(
@@ -136,31 +151,34 @@ def test_a_damaged_image_stops_the_run_with_its_path(tmp_path: Path, workers: in
     ],
     ids=" ".join,
 )
-def test_other_models_learn(overrides: list[str], image_data: Path, tmp_path: Path) -> None:
-    run_train(image_data, tmp_path, *overrides, "recipe.epochs=6")
-    losses = [row["loss"] for row in _curve(only_run(tmp_path)) if row["split"] == "train"]
+def test_other_models_learn(
+    overrides: list[str], image_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, rows = train_here(image_data, tmp_path, monkeypatch, *overrides, "recipe.epochs=6")
+    losses = [row["loss"] for row in rows if row["split"] == "train"]
+    assert code == 0
     assert sum(losses[-4:]) < sum(losses[:4])
 
 
-def _call(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", f"experiments.{module}", *arguments, "device=cpu"],
-        cwd=ROOT,
-        env=environment(Path("nowhere"), Path("nowhere")),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def call(
+    main: Callable[[], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str
+) -> str:
+    """What an entry point prints."""
+    monkeypatch.setattr(sys, "argv", ["it", *arguments, "device=cpu"])
+    main()
+    return capsys.readouterr().out
 
 
-def test_a_checkpoint_is_scored_on_data_and_on_folders_of_any_size(unbroken: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_is_scored_on_data_and_on_folders_of_any_size(
+    unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     score = _record(unbroken)["metrics"]
-    done = _call("evaluate", f"run={unbroken}")
-    assert f"top-1 {score['valid_top1']:.2f} %" in done.stdout, done.stderr
-    assert f"loss {score['valid_loss']:.4f}" in done.stdout
+    printed = call(evaluate.main, monkeypatch, capsys, f"run={unbroken}")
+    assert f"top-1 {score['valid_top1']:.2f} %" in printed
+    assert f"loss {score['valid_loss']:.4f}" in printed
     Image.fromarray(pixels(3, 40, 60)).save(_folder(tmp_path / "own" / CLASSES[2]) / "own.jpg")
-    done = _call("evaluate", f"run={unbroken}", f"images={tmp_path / 'own'}", "image_size=20")
-    assert "1 images" in done.stdout, done.stderr
+    own = f"images={tmp_path / 'own'}"
+    assert ", 1 images" in call(evaluate.main, monkeypatch, capsys, f"run={unbroken}", own, "image_size=20")
 
 
 def _folder(path: Path) -> Path:
@@ -173,26 +191,36 @@ def _folder(path: Path) -> Path:
     [
         (["image_size=13"], "image_size=13 does not divide into patches of 4: try image_size=12"),
         (["images={own}"], "named like none of the 3 classes; nearest: 'n00000002'"),
+        (["images={own}/n00000022"], "has no folders of classes, so there is nothing to score"),
         (["images=/nowhere"], "no folder /nowhere"),
         (["split=test"], "has no images for the split 'test': it has train, valid"),
     ],
 )
-def test_what_cannot_be_scored(unbroken: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
+def test_what_cannot_be_scored(
+    unbroken: Path,
+    tmp_path: Path,
+    arguments: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     Image.fromarray(pixels(3)).save(_folder(tmp_path / "n00000022") / "a.png")
-    done = _call("evaluate", f"run={unbroken}", *(word.format(own=tmp_path) for word in arguments))
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    with pytest.raises(UserError) as caught:
+        call(evaluate.main, monkeypatch, capsys, f"run={unbroken}", *(word.format(own=tmp_path) for word in arguments))
+    assert message in str(caught.value)
 
 
-def test_inspection_draws_errors_and_any_folder(unbroken: Path, tmp_path: Path) -> None:
+def test_inspection_draws_errors_and_any_folder(
+    unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     picture = tmp_path / "errors.png"
-    done = _call("inspect", f"run={unbroken}", f"out={picture}", "count=5", "split=train")
-    assert "36 images" in done.stdout, done.stderr
+    printed = call(inspect.main, monkeypatch, capsys, f"run={unbroken}", f"out={picture}", "count=5", "split=train")
+    assert re.search(r"36 images, \d+ wrong \(top-1 \d+\.\d+ %\); 5 shown", printed)
     assert Image.open(picture).size[0] > 500
     Image.fromarray(pixels(3, 40, 60)).save(_folder(tmp_path / "own") / "own.jpg")
-    done = _call("inspect", f"run={unbroken}", f"images={tmp_path / 'own'}", f"out={tmp_path / 'own.png'}", "layer=0")
-    assert "1 images without classes; 1 shown" in done.stdout, done.stderr
-    done = _call("inspect", f"run={unbroken}", "layer=5")
-    assert "layer=5: the model has layers 0 to 1" in done.stderr
-    assert done.returncode == 2
+    own = [f"run={unbroken}", f"images={tmp_path / 'own'}", f"out={tmp_path / 'own.png'}", "layer=0", "image_size=12"]
+    assert "1 images without classes; 1 shown" in call(inspect.main, monkeypatch, capsys, *own)
+    with pytest.raises(UserError, match="layer=5: the model has layers 0 to 1"):
+        call(inspect.main, monkeypatch, capsys, f"run={unbroken}", "layer=5")
+    with pytest.raises(UserError, match="show=wrong: expected errors or all"):
+        call(inspect.main, monkeypatch, capsys, f"run={unbroken}", "show=wrong")
