@@ -2,7 +2,7 @@
 
 from lrpe.attention import LinearAttention, SoftmaxAttention
 from lrpe.encodings import ENCODINGS, LRPE, build_encoding
-from lrpe.models import DecoderConfig, DecoderLM
+from lrpe.models import BidirectionalEncoder, DecoderConfig, DecoderLM, EncoderConfig
 from lrpe.ops import linear_attention
 
 __version__ = "0.1.0"
@@ -10,8 +10,10 @@ __version__ = "0.1.0"
 __all__ = [
     "ENCODINGS",
     "LRPE",
+    "BidirectionalEncoder",
     "DecoderConfig",
     "DecoderLM",
+    "EncoderConfig",
     "LinearAttention",
     "SoftmaxAttention",
     "build_encoding",
