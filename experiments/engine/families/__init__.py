@@ -6,10 +6,12 @@ from omegaconf import DictConfig
 
 from experiments.engine.families.alm import AutoregressiveLM
 from experiments.engine.families.base import Counting, Family
+from experiments.engine.families.blm import BidirectionalLM
+from experiments.engine.families.glue import SentenceClassification
 
 __all__ = ["FAMILIES", "Counting", "Family", "family_of"]
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (AutoregressiveLM(),)}
+FAMILIES: dict[str, Family] = {family.name: family for family in (AutoregressiveLM(), BidirectionalLM(), SentenceClassification())}
 
 
 def family_of(config: DictConfig) -> Family:
