@@ -21,7 +21,9 @@ __all__ = ["DATASETS", "DataError", "check", "load_manifest", "prepare", "unigra
 # Modules by name, imported when asked for: each has RULES and corpus(Request) -> Corpus.
 DATASETS = {
     "pydoc": "data_prep.pydoc",
+    "pydoc_bpe": "data_prep.pydoc_bpe",
     "wikitext2": "data_prep.wikitext2",
+    "wikitext2_bpe": "data_prep.wikitext2_bpe",
     "wikitext103": "data_prep.wikitext103",
     "wikitext103_bpe": "data_prep.wikitext103_bpe",
 }
@@ -34,6 +36,7 @@ def prepare(
     *,
     revision: str | None = None,
     bpe: Path | str | None = None,
+    train_bpe: int | None = None,
     allow_other_counts: bool = False,
     force: bool = False,
 ) -> Path:
@@ -46,7 +49,8 @@ def prepare(
         out: root of the prepared data; default: the environment's LRPE_DATA, or ``data``.
         source: folder of local files instead of the hub.
         revision: commit of the hub's data set instead of the pinned one.
-        bpe: folder of GPT-2's BPE files instead of the hub's, for ``wikitext103_bpe``.
+        bpe: folder of BPE files (GPT-2's, or another prepared folder) instead of the hub's, for WikiText's ``*_bpe``.
+        train_bpe: entries of a BPE to train on the train split instead, for WikiText's ``*_bpe``.
         allow_other_counts: accept a text without the published counts; its identity says so.
         force: prepare again.
 
@@ -65,6 +69,7 @@ def prepare(
         source=None if source is None else Path(source),
         revision=revision,
         bpe=None if bpe is None else Path(bpe),
+        train_bpe=train_bpe,
         allow_other_counts=allow_other_counts,
         force=force,
     )
