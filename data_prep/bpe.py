@@ -10,7 +10,7 @@ from typing import Any
 
 from data_prep.dictionary import Dictionary
 from data_prep.errors import DataError
-from data_prep.hub import require_hub, unreachable
+from data_prep.hub import HubError, require_hub, unreachable
 
 HUB_ID = "openai-community/gpt2"
 HUB_REVISION = "607a30d783dfa663caf39e06633721c8d4cfcd7e"
@@ -114,7 +114,7 @@ def download_encoder() -> BytePairEncoder:
         paths = [Path(hf_hub_download(HUB_ID, name, revision=HUB_REVISION)) for name in LAYOUTS[1]]
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(unreachable(HUB_ID, reason, INSTEAD)) from error
+        raise HubError(unreachable(HUB_ID, reason, INSTEAD)) from error
     return _load(paths[0], paths[1])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -19,19 +19,13 @@ from data_prep.indexed_writer import IndexedWriter
 from data_prep.manifest import build_manifest, write_manifest
 from data_prep.progress import Progress
 from data_prep.text_source import SPLITS, TextSource
+from data_prep.tokens import Tokenise, split_words
 from data_prep.verification import PublishedCounts, SplitCounts
 from data_prep.workspace import check_disk
-
-Tokenise = Callable[[Sequence[str]], list[list[str]]]
 
 NUMBER_BYTES_PER_TEXT_BYTE = 1.0  # a word and its space are rarely shorter than the 2 or 4 bytes of a number
 INDEX_BYTES = 32 << 20
 SMALL_FIRST = ("valid", "test", "train")  # so that a wrong folder is refused at once
-
-
-def split_words(lines: Sequence[str]) -> list[list[str]]:
-    """Words between white space, as fairseq splits them."""
-    return [line.split() for line in lines]
 
 
 @dataclass(frozen=True)
