@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from data_prep.errors import DataError
+
+EMBEDDED = ("pydoc", "pydoc_bpe")
+TAKE_BPE = ("wikitext2_bpe", "wikitext103_bpe")
 
 
 def build_parser(name: str) -> argparse.ArgumentParser:
@@ -15,19 +18,22 @@ def build_parser(name: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m data_prep.{name}", description=f"Prepare {name}.")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where <DIR>/<name>/ goes (LRPE_DATA, or ./data)")
     parser.add_argument("--force", action="store_true", help="prepare again what is already there")
-    if name != "pydoc":
+    if name not in EMBEDDED:
         parser.add_argument("--source", type=Path, metavar="DIR", help="local files instead of the hub")
         parser.add_argument("--revision", metavar="COMMIT", help="of the hub's data set, instead of the pinned one")
         parser.add_argument(
             "--allow-other-counts", action="store_true", help="accept a text without the published counts"
         )
-    if name == "wikitext103_bpe":
-        parser.add_argument(
+    if name in TAKE_BPE:
+        bpe = parser.add_mutually_exclusive_group()
+        bpe.add_argument(
             "--bpe",
             type=Path,
             metavar="DIR",
-            help="GPT-2's BPE: encoder.json and vocab.bpe (or vocab.json and merges.txt), and dict.txt if wanted",
+            help="GPT-2's BPE instead of the hub's, or a prepared folder's: encoder.json and vocab.bpe (or vocab.json "
+            "and merges.txt), and dict.txt if wanted",
         )
+        bpe.add_argument("--train-bpe", type=int, metavar="SIZE", help="train one on the train split, e.g. 8192")
     return parser
 
 
@@ -39,7 +45,7 @@ def summary(folder: Path) -> str:
     lines = [
         f"{folder}",
         f"  vocabulary {manifest['vocabulary']:,} ({manifest['words']:,} words), counts: {manifest['counts']}, "
-        f"identity {manifest['identity'][:12]}",
+        f"{_bpe(manifest)}identity {manifest['identity'][:12]}",
     ]
     for split, counts in manifest["splits"].items():
         lines.append(
@@ -47,6 +53,11 @@ def summary(folder: Path) -> str:
             f"{100 * counts['unknown_rate']:6.2f} % <unk>"
         )
     return "\n".join(lines)
+
+
+def _bpe(manifest: dict[str, Any]) -> str:
+    bpe = manifest.get("bpe")
+    return f"BPE {bpe['kind']} {bpe['size']:,}, " if bpe else ""
 
 
 def main(name: str, arguments: list[str] | None = None) -> NoReturn:

@@ -5,23 +5,38 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from data_prep.errors import DataError
-from data_prep.text_source import SPLITS
 
 SCHEMA = 1
 FILE = "manifest.json"
-PREPARED = ("dict.txt", *(f"{split}.{suffix}" for split in SPLITS for suffix in ("bin", "idx")))
+# What a prepared folder may hold: of a corpus, and, in folders of its own, of a sentence task.
+_OWN = re.compile(
+    r"manifest\.json|dict\.txt|encoder\.json|vocab\.bpe|(train|valid|test)\.(bin|idx)"
+    r"|(input0|input1|label)/(dict\.txt|\w+\.(bin|idx|label))|index/\w+\.txt"
+)
 
 
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def files_below(folder: Path) -> list[str]:
+    """Paths of all files below ``folder``, relative to it, with forward slashes, in order; without the manifest."""
+    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+    return sorted(path for path in found if path != FILE)
+
+
+def is_own(path: str) -> bool:
+    """Whether a file of this relative path may be part of a prepared folder."""
+    return _OWN.fullmatch(path) is not None
 
 
 def build_manifest(
@@ -33,27 +48,35 @@ def build_manifest(
     vocabulary: Mapping[str, int],
     source: Mapping[str, Any],
     rules: Mapping[str, Any],
+    identified: Mapping[str, Any] | None = None,
+    described: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Describe the prepared files of ``folder``.
 
-    ``identity`` is the SHA-256 over the name, the kind of counts and the checksums of the prepared files: the same text
-    prepared by the same rules has it on every machine, wherever it came from.
+    ``identity`` is the SHA-256 over the name, the kind of counts, the checksums of the prepared files and
+    ``identified``: the same text prepared by the same rules has it on every machine, wherever it came from.
 
     Args:
         counts: ``published`` (verified), ``other`` (verification waived) or ``none`` (nothing published to verify).
-        splits: tokens (one ``</s>`` a line), lines, unknown tokens and their rate, of each split.
+        splits: of each split tokens (one ``</s>`` a line), unknown tokens and their rate, and lines or rows.
         vocabulary: ``size`` of the dictionary and the ``words`` in it.
         source: kind, id, revision and files of the text.
         rules: how text became tokens.
+        identified: entries that the identity covers too.
+        described: entries that it does not.
     """
-    files = {file: {"bytes": (folder / file).stat().st_size, "sha256": sha256_of(folder / file)} for file in PREPARED}
-    identified = {"name": name, "counts": counts, "files": {file: entry["sha256"] for file, entry in files.items()}}
-    canonical = json.dumps(identified, sort_keys=True, separators=(",", ":"))
+    names = files_below(folder)
+    files = {file: {"bytes": (folder / file).stat().st_size, "sha256": sha256_of(folder / file)} for file in names}
+    checksums = {file: entry["sha256"] for file, entry in files.items()}
+    content = {"name": name, "counts": counts, "files": checksums, **(identified or {})}
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return {
         "schema": SCHEMA,
         "name": name,
         "identity": hashlib.sha256(canonical.encode()).hexdigest(),
         "counts": counts,
+        **(identified or {}),
+        **(described or {}),
         "splits": splits,
         "vocabulary": vocabulary["size"],
         "words": vocabulary["words"],
@@ -105,11 +128,12 @@ def check(folder: Path | str, full: bool = False) -> dict[str, Any]:
     """
     folder = Path(folder)
     manifest = load_manifest(folder)
-    for file in PREPARED:
-        path = folder / file
-        expected = manifest["files"].get(file)
-        if expected is None:
+    within = "input0/" if "task" in manifest else ""
+    for split in manifest["splits"]:
+        if (file := f"{within}{split}.bin") not in manifest["files"]:
             raise DataError(f"{folder / FILE} does not name {file}; prepare the data again with --force")
+    for file, expected in manifest["files"].items():
+        path = folder / file
         if not path.is_file():
             raise DataError(f"missing {path}; prepare the data again")
         if (found := path.stat().st_size) != expected["bytes"]:

@@ -23,13 +23,13 @@ class Progress:
         self._last = time.monotonic()
         self._open = False
 
-    def show(self, step: str, tokens: int) -> None:
+    def show(self, step: str, count: int, unit: str = "tokens") -> None:
         """``name: step, 12,345,678 tokens``, if it is time for it."""
         now = time.monotonic()
         if now - self._last < self._interval:
             return
         self._last = now
-        line = f"{self._name}: {step}, {tokens:,} tokens"
+        line = f"{self._name}: {step}, {count:,} {unit}"
         print(f"\r{line:<70}" if self._live else line, end="" if self._live else "\n", file=self._stream, flush=True)
         self._open = self._live
 

@@ -17,7 +17,8 @@ class Request:
     Attributes:
         source: folder of local files; None for the hub or the embedded text.
         revision: of the hub's data set; None for the pinned one.
-        bpe: folder of GPT-2's BPE files; None for the hub. Of ``wikitext103_bpe`` alone.
+        bpe: folder of BPE files; None for GPT-2's of the hub. Of the ``*_bpe`` data sets.
+        train_bpe: entries of a BPE to train on the train split instead.
         allow_other_counts: accept a text without the published counts.
         force: prepare again what is already there.
     """
@@ -25,8 +26,19 @@ class Request:
     source: Path | None = None
     revision: str | None = None
     bpe: Path | None = None
+    train_bpe: int | None = None
     allow_other_counts: bool = False
     force: bool = False
+
+    def refuse_options(self, name: str, *options: str, why: str) -> None:
+        """Refuse options that the data set ``name`` does not have, rather than ignore them.
+
+        Raises:
+            DataError: names the option.
+        """
+        for option in options:
+            if getattr(self, option) is not None:
+                raise DataError(f"{name} {why}: it takes no {option}")
 
     def refuse_other(self, folder: Path, manifest: Mapping[str, Any]) -> None:
         """Refuse to pass off data as what was asked for when it was prepared from something else.
@@ -42,9 +54,23 @@ class Request:
         if self.revision and self.revision != manifest["source"].get("revision"):
             found = manifest["source"].get("revision")
             raise DataError(f"{folder} was prepared from revision {found}, not {self.revision}; {again}")
+        self._refuse_other_bpe(folder, manifest, again)
         if self.source is None or manifest["source"]["kind"] != "local":
             return
         for name, entry in manifest["source"]["files"].items():
             path = self.source / name
             if path.is_file() and path.stat().st_size != entry["bytes"]:
                 raise DataError(f"{folder} was prepared from another {name} than {path} (sizes differ); {again}")
+
+    def _refuse_other_bpe(self, folder: Path, manifest: Mapping[str, Any], again: str) -> None:
+        """Perplexities under different vocabularies do not compare, so one is never taken for another."""
+        bpe = manifest.get("bpe")
+        if bpe is None or manifest["source"]["kind"] == "embedded":  # no BPE, or the only one that there is
+            return
+        trained = bpe["size"] if bpe["kind"] == "trained" else None
+        if trained == self.train_bpe:
+            return
+        found = "GPT-2's BPE" if bpe["kind"] == "gpt2" else f"a {bpe['kind']} BPE of {bpe['size']:,} entries"
+        wanted = "that was not asked for" if self.train_bpe is None else f"not one trained to {self.train_bpe:,}"
+        keep = f"--train-bpe {trained} keeps it" if trained else "leave --train-bpe out to keep it"
+        raise DataError(f"{folder} was prepared with {found}, {wanted}: {keep}; {again}")

@@ -7,6 +7,7 @@ import sysconfig
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from data_prep.errors import DataError
 
@@ -17,11 +18,29 @@ LEFT_OUT = frozenset({
 })  # fmt: skip
 SITE_MODULES = frozenset({"sitecustomize", "usercustomize"})
 TOPICS = "pydoc_data.topics"
-_HAS_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_KINDS: dict[type[ast.AST], str] = {
+    ast.Module: "module",
+    ast.ClassDef: "class",
+    ast.FunctionDef: "function",
+    ast.AsyncFunctionDef: "function",
+}
+
+
+class Document(NamedTuple):
+    """A docstring or a documentation topic; ``kind`` is what it documents: module, class, function or topic."""
+
+    kind: str
+    text: str
 
 
 def library_texts(root: Path | None = None) -> Iterator[tuple[str, list[str]]]:
-    """The texts of each module, in the order of the modules' names.
+    """The texts of each module: :func:`library_documents` without their kinds."""
+    for module, documents in library_documents(root):
+        yield module, [document.text for document in documents]
+
+
+def library_documents(root: Path | None = None) -> Iterator[tuple[str, list[Document]]]:
+    """The documents of each module, in the order of the modules' names.
 
     Args:
         root: the standard library's folder; default: that of the running interpreter.
@@ -47,7 +66,7 @@ def library_texts(root: Path | None = None) -> Iterator[tuple[str, list[str]]]:
         if name == TOPICS:
             yield from _topics(tree, path)
         else:
-            yield name, [text for node in ast.walk(tree) if (text := _docstring(node))]
+            yield name, [document for node in ast.walk(tree) if (document := _docstring(node))]
 
 
 def _sources(root: Path) -> Iterator[Path]:
@@ -73,14 +92,16 @@ def _parse(path: Path) -> ast.Module | None:
             raise DataError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _docstring(node: ast.AST) -> str | None:
-    return ast.get_docstring(node) if isinstance(node, _HAS_DOCSTRING) else None
+def _docstring(node: ast.AST) -> Document | None:
+    kind = _KINDS.get(type(node))
+    text = ast.get_docstring(node) if kind else None
+    return Document(kind, text) if kind and text else None
 
 
-def _topics(tree: ast.Module, path: Path) -> Iterator[tuple[str, list[str]]]:
+def _topics(tree: ast.Module, path: Path) -> Iterator[tuple[str, list[Document]]]:
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
             topics: dict[str, str] = ast.literal_eval(node.value)
-            yield from ((f"{TOPICS}.{name}", [text]) for name, text in sorted(topics.items()))
+            yield from ((f"{TOPICS}.{name}", [Document("topic", text)]) for name, text in sorted(topics.items()))
             return
     raise DataError(f"{path} holds no table of topics")
