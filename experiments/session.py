@@ -66,12 +66,12 @@ def train_run(config: DictConfig, folder: Path, wait: bool = False) -> int:
         print(plan.text(f"{config.experiment.name} {config.protocol.name} | {name} | {folder}", place.world_size))
         if found:
             print(f"  resuming       from update {start:,} ({found[0].name})")
+        described = family_of(config).describe(config)
+        for what, facts in described.items():
+            print(_shown(what, facts))
         sys.stdout.flush()
         runs.checkpoints.mkdir(parents=True, exist_ok=True)
         runs.write_config(OmegaConf.to_yaml(config))
-        described = family_of(config).describe(config)
-        for what, facts in described.items():
-            print(f"  {what:<14} {_shown(facts)}")
         run = {
             "experiment": config.experiment.name,
             "encoding": config.encoding.label,
@@ -101,10 +101,12 @@ def run_name(config: DictConfig) -> str:
     return f"{config.encoding.label}{task} seed {config.seed}"
 
 
-def _shown(facts: dict[str, Any]) -> str:
-    return "; ".join(
-        f"{key} {', '.join(value) or 'none' if isinstance(value, list) else value}" for key, value in facts.items()
-    )
+def _shown(what: str, facts: dict[str, Any]) -> str:
+    """Lines for a person, one a fact."""
+    lines = [
+        f"{key}: {', '.join(value) or 'none' if isinstance(value, list) else value}" for key, value in facts.items()
+    ]
+    return "\n".join(f"  {what if index == 0 else '':<14} {line}" for index, line in enumerate(lines))
 
 
 def _train(config: DictConfig, fairseq: DictConfig, runs: RunFolder, place: Place, plan: Plan, start: int) -> int:

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep import GLUE, TASKS
+from data_prep import TASKS
+from data_prep.sentence_tasks.catalogue import GLUE
 from data_prep.sentence_tasks.task import Task
 from experiments.errors import UserError, exit_on_user_error
 from experiments.files import write_atomically

@@ -42,7 +42,7 @@ def identity(config: DictConfig) -> str:
 
 
 def run_directory(config: DictConfig) -> Path:
-    """``<results>/runs/<experiment>/<encoding>-<identity>/seed<k>``, with the task before the identity if there is one."""
+    """``<results>/runs/<experiment>/<encoding>-<identity>/seed<k>``, the task (if any) before the identity."""
     task = f"-{config.task.name}" if "task" in config else ""
     name = f"{config.encoding.label}{task}-{identity(config)}"
     return Path(config.paths.results) / "runs" / config.experiment.name / name / f"seed{config.seed}"

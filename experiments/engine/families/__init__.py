@@ -11,7 +11,9 @@ from experiments.engine.families.glue import SentenceClassification
 
 __all__ = ["FAMILIES", "Counting", "Family", "family_of"]
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (AutoregressiveLM(), BidirectionalLM(), SentenceClassification())}
+FAMILIES: dict[str, Family] = {
+    family.name: family for family in (AutoregressiveLM(), BidirectionalLM(), SentenceClassification())
+}
 
 
 def family_of(config: DictConfig) -> Family:

@@ -115,10 +115,9 @@ class SentenceClassification(Family):
             if found.target is None or found.loss is None:
                 write_answers(folder, facts, split, data, found.answer)
                 continue
-            metrics |= {f"{split}_{name}": value for name, value in measure(facts.metrics, found.answer, found.target).items()}
+            measured = measure(facts.metrics, found.answer, found.target)
+            metrics |= {f"{split}_{name}": value for name, value in measured.items()}
             metrics[f"{split}_loss"] = found.loss
-        measured = [
-            value for key, value in metrics.items() if key.startswith("valid") and not key.endswith("_loss")
-        ]
-        metrics["valid_score"] = mean(measured)
+        of_valid = [value for key, value in metrics.items() if key.startswith("valid") and not key.endswith("_loss")]
+        metrics["valid_score"] = mean(of_valid)
         return metrics
