@@ -1,4 +1,4 @@
-"""Perplexity of a checkpoint.
+"""The metrics of a checkpoint: perplexity, a task's accuracy and the like, as its family measures them.
 
     python -m experiments.evaluate run=results/runs/alm/rope-1a2b3c4d/seed1
     python -m experiments.evaluate checkpoint=model.pt split=valid context_window=400
@@ -6,10 +6,10 @@
 Keys:
     run             a run's folder: its best checkpoint is scored
     checkpoint      or any checkpoint file
-    split           train, valid or test                                          [test]
-    context_window  tokens of context that every scored token has at least         [0]
+    split           a split of its data: train, valid, test, ...                   [test; valid for sentence tasks]
+    context_window  tokens of context that every scored token has at least         [0; autoregressive models]
     data            another folder of prepared data                                [the checkpoint's]
-    sequences       blocks scored at once                                          [as in training]
+    samples         sequences scored at once                                       [as in training]
     device          auto, cpu or cuda                                              [auto]
 """
 
@@ -18,6 +18,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from experiments.arguments import parse
 from experiments.errors import UserError, exit_on_user_error
@@ -27,10 +28,10 @@ from experiments.errors import UserError, exit_on_user_error
 class Arguments:
     run: str | None = None
     checkpoint: str | None = None
-    split: str = "test"
+    split: str | None = None
     context_window: int = 0
     data: str | None = None
-    sequences: int | None = None
+    samples: int | None = None
     device: str = "auto"
 
 
@@ -52,22 +53,36 @@ def main() -> None:
         raise UserError(f"no checkpoint at {path}")
     from experiments.engine import checkpoints
     from experiments.engine.device import find_place
-    from experiments.engine.families.alm.evaluation import evaluate
+    from experiments.engine.families import family_of_checkpoint
 
     checkpoints.install()
-    score = evaluate(
+    family = family_of_checkpoint(path)
+    options: dict[str, Any] = {}
+    if arguments.context_window:
+        if family.name != "alm":
+            raise UserError(f"context_window={arguments.context_window}: only autoregressive models have one")
+        options["context_window"] = arguments.context_window
+    split = arguments.split or family.splits[-1]
+    found = family.score(
         path,
-        arguments.split,
+        split,
         data=Path(arguments.data) if arguments.data else None,
-        context_window=arguments.context_window,
-        sequences=arguments.sequences,
+        samples=arguments.samples,
         cuda=find_place(arguments.device).cuda,
+        **options,
     )
     print(f"{path}")
-    print(
-        f"{arguments.split}: perplexity {score.perplexity:.2f}, loss {score.loss:.4f} nats a token, "
-        f"{score.tokens:,} tokens, context window {arguments.context_window}"
-    )
+    print(f"{split}: {shown(found)}" + (f", context window {arguments.context_window}" if options else ""))
+
+
+def shown(found: dict[str, float]) -> str:
+    """Metrics as a person reads them, the losses and counts last."""
+    parts = {name: f"{value:,.0f}" if name == "tokens" else f"{value:.4f}" for name, value in found.items()}
+    if "perplexity" in found:
+        parts["perplexity"] = f"{found['perplexity']:.2f}"
+    last = ("loss", "tokens")
+    names = [*(name for name in parts if name not in last), *(name for name in last if name in parts)]
+    return ", ".join(f"{parts[name]} {name}" if name == "tokens" else f"{name} {parts[name]}" for name in names)
 
 
 if __name__ == "__main__":

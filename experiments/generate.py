@@ -57,9 +57,12 @@ def main() -> None:
 
     from experiments.engine import checkpoints
     from experiments.engine.device import find_place
+    from experiments.engine.families import family_of_checkpoint
     from experiments.engine.loading import load
 
     checkpoints.install()
+    if (family := family_of_checkpoint(path)).name != "alm":
+        raise UserError(f"{path}: experiment={family.name} does not continue a text; give a run of experiment=alm")
     model, config, task = load(path, Path(arguments.data) if arguments.data else None)
     device = "cuda" if find_place(arguments.device).cuda else "cpu"
     dictionary = task.source_dictionary

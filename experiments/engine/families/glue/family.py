@@ -30,6 +30,7 @@ class SentenceClassification(Family):
 
     name = "glue"
     fairseq_task = "lrpe_sentence_prediction"
+    splits = ("valid",)
 
     def task(self, config: DictConfig) -> dict[str, Any]:
         facts, start = TASKS[config.task.name], pretrained_checkpoint(config)
