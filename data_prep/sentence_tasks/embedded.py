@@ -71,7 +71,7 @@ def _sentences(document: Document) -> Iterator[Sentence]:
 def order_examples(sentences: Iterable[Sentence]) -> list[tuple[str, str]]:
     """Whether a sentence is in its own order (1) or locally shuffled (0): a bag of words cannot tell.
 
-    Every other sentence, in the order of its SHA-256, is shuffled: within windows of three words, while the first word and
+    Every other sentence, in the order of their SHA-256, is shuffled within windows of three words; the first word and
     the last mark stay where they are. Each sentence is used once, in one of the two forms, so both classes draw their
     words from the same distribution, and none gives the other away.
     """
