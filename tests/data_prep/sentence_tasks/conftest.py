@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import prepare, prepare_task
+from data_prep import prepare_task
 
 from .support import word_tokens
 
@@ -18,15 +18,9 @@ def tokens(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def pydoc_bpe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The embedded corpus in pieces."""
-    return prepare("pydoc_bpe", tmp_path_factory.mktemp("pydoc_bpe"))
-
-
-@pytest.fixture(scope="session")
-def pydoc_order(pydoc_bpe: Path) -> Path:
-    """An embedded task in those pieces."""
-    return prepare_task("pydoc_order", pydoc_bpe, pydoc_bpe.parent)
+def pydoc_order(pydoc_bpe: Path, embedded: Path) -> Path:
+    """An embedded task in the embedded corpus' pieces."""
+    return prepare_task("pydoc_order", pydoc_bpe, embedded)
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ def test_facts_are_glues(name: str) -> None:
 
 
 def test_the_nine_tasks_and_the_embedded_ones() -> None:
-    assert GLUE == tuple(FACTS)
+    assert tuple(FACTS) == GLUE
     assert set(TASKS) - set(GLUE) == {"pydoc_order", "pydoc_content"}
     assert all(TASKS[name].embedded and TASKS[name].splits["test"].labelled for name in set(TASKS) - set(GLUE))
 

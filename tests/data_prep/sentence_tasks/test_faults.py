@@ -35,7 +35,7 @@ def score(written: str) -> str:
         ("rte", GOOD + "1\ta\tb\0\tentailment\n", "line 3: a NUL byte"),
         ("rte", GOOD + "1\ta\rb\tc\tentailment\n", "line 3: a carriage return inside the line"),
         ("rte", (GOOD + "1\ta\t").encode() + b"\xff\tentailment\n", r"line 3: invalid UTF-8 \(byte 0xff\)"),
-        ("rte", GOOD.replace("sentence2", "sentnce2"), r"line 1: the header has no column 'sentence2' \(nearest: 'sent"),
+        ("rte", GOOD.replace("sentence2", "sentnce2"), r"line 1: the header has no column 'sentence2' \(nearest: 's"),
         ("rte", "the cat\tthe dog\tentailment\n", "line 1: the header has no column 'sentence1'; found 'the cat'"),
         ("rte", RTE, "has no rows: the train split is empty"),
         ("rte", "", "has no rows: the train split is empty"),
