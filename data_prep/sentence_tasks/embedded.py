@@ -25,6 +25,13 @@ ORDER_WORDS = range(6, 33)
 CONTENT_WORDS = range(5, 41)
 ORIGINAL, SHUFFLED = "1", "0"
 SUMMARY, DESCRIPTION = "1", "0"
+RULES = {
+    "pydoc_order": f"sentences of {ORDER_WORDS[0]} to {ORDER_WORDS[-1]} tokens, each once; every other one by SHA-256 "
+    f"shuffled within windows of {WINDOW}, the first token and the last kept (0), the others as they are (1)",
+    "pydoc_content": f"sentences of {CONTENT_WORDS[0]} to {CONTENT_WORDS[-1]} tokens, each once; the first of a "
+    "function's docstring (1), or any of a module's, a class' or a topic's documentation (0); "
+    "as many of each, by SHA-256",
+}
 
 
 class Sentence(NamedTuple):

@@ -15,6 +15,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from data_prep import TASKS, DataError, load_manifest, prepare_task
+from data_prep.bpe import load_encoder
 from data_prep.pydoc import EmbeddedText, split_of
 from data_prep.sentence_tasks.embedded import (
     EmbeddedExamples,
@@ -156,19 +157,24 @@ def test_the_same_bytes_in_every_process(pydoc_order: Path, pydoc_bpe: Path, tmp
     assert load_manifest(there)["identity"] == load_manifest(pydoc_order)["identity"]
 
 
-def test_files_to_look_at_prepare_the_same_task(pydoc_bpe: Path, tmp_path: Path, documents: Documents) -> None:
-    task = TASKS["pydoc_content"]
-    paths = EmbeddedExamples(task, documents).write_tsv(tmp_path / "tsv")
-    assert [path.relative_to(tmp_path / "tsv").as_posix() for path in paths] == [
-        f"pydoc_content/{name}.tsv" for name in ("train", "dev", "test")
+def test_files_to_look_at_hold_the_prepared_examples(
+    pydoc_order: Path, pydoc_bpe: Path, tmp_path: Path, documents: Documents
+) -> None:
+    paths = EmbeddedExamples(TASKS["pydoc_order"], documents).write_tsv(tmp_path)
+    assert [path.relative_to(tmp_path).as_posix() for path in paths] == [
+        f"pydoc_order/{name}.tsv" for name in ("train", "dev", "test")
     ]
-    from_files = prepare_task("pydoc_content", pydoc_bpe, tmp_path, tmp_path / "tsv")
-    index, sentence, label = paths[1].read_text(encoding="utf-8").split("\n")[1].split("\t")
-    assert index == "0"
-    assert lines_of(from_files / "label" / "valid", from_files / "label" / "dict.txt")[0] == f"{label} </s>"
-    direct = prepare_task("pydoc_content", pydoc_bpe, tmp_path / "direct")
-    assert all_bytes(direct) == all_bytes(from_files)
-    assert sentence == " ".join(sentence.split())
+    encoder = load_encoder(pydoc_bpe)
+    for split, path in zip(SPLITS, paths, strict=True):
+        header, *rows = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        assert header == "index\tsentence\tlabel"
+        indices, sentences, labels = zip(*(row.split("\t") for row in rows), strict=True)
+        assert indices == tuple(str(index) for index in range(len(rows)))
+        assert lines_of(pydoc_order / "input0" / split, pydoc_order / "dict.txt") == [
+            " ".join([*words, "</s>"]) for words in encoder(sentences)
+        ]
+        written = lines_of(pydoc_order / "label" / split, pydoc_order / "label" / "dict.txt")
+        assert written == [f"{label} </s>" for label in labels]
 
 
 def test_every_split_has_labels_and_nothing_to_hand_in(pydoc_order: Path) -> None:
@@ -179,6 +185,7 @@ def test_every_split_has_labels_and_nothing_to_hand_in(pydoc_order: Path) -> Non
     assert load_manifest(pydoc_order)["counts"] == "none"
 
 
-def test_an_embedded_task_has_no_revision(pydoc_bpe: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="pydoc_order is embedded: it takes no revision"):
-        prepare_task("pydoc_order", pydoc_bpe, tmp_path, revision="x")
+@pytest.mark.parametrize("option", [{"revision": "x"}, {"source": "x"}])
+def test_an_embedded_task_comes_from_nowhere_else(pydoc_bpe: Path, tmp_path: Path, option: dict[str, str]) -> None:
+    with pytest.raises(DataError, match=f"pydoc_order is embedded: it takes no {next(iter(option))}"):
+        prepare_task("pydoc_order", pydoc_bpe, tmp_path, **option)
