@@ -133,8 +133,8 @@ def prepare_task(
         force=force,
     )
     return _ensure(
-        _root(out) / "glue" / Path(tokens).resolve().name / task,
-        lambda target: _why_not(target, request, rules_for(vocabulary), vocabulary.identity),
+        _root(out) / "glue" / Path(os.path.abspath(tokens)).name / task,
+        lambda target: _why_not(target, request, rules_for(facts, vocabulary), vocabulary.identity),
         lambda folder: fill_task(folder, facts, vocabulary, open_source(facts, request), allow_other_counts),
     )
 

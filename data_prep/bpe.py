@@ -66,9 +66,9 @@ class BytePairEncoder:
     def __len__(self) -> int:
         return len(self.words)
 
-    def decode(self, word: str) -> str:
-        """The text of one of the numbers; bytes of a character that another token completes come out as U+FFFD."""
-        return self._tokenizer.decode([int(word)]) if word.isdecimal() else ""
+    def decode(self, *words: str) -> str:
+        """The text of some of the numbers; bytes of a character that is not complete come out as U+FFFD."""
+        return self._tokenizer.decode([int(word) for word in words if word.isdecimal()])
 
     def describe(self) -> dict[str, Any]:
         """The manifest's ``bpe`` entry: perplexities compare under the same ``sha256`` only."""

@@ -1,6 +1,9 @@
 """GLUE's tasks, and two from the embedded text, tokenised as a pretraining corpus was.
 
 python -m data_prep.glue --task cola|...|all --tokens data/wikitext103_bpe [--source DIR]
+
+``<out>/glue/<name of the tokens' folder>/<task>/`` is what fairseq's ``sentence_prediction`` task reads: sentences in
+``input0`` (and ``input1``), classes or scores in ``label``, GLUE's index of the test splits in ``index``.
 """
 
 from __future__ import annotations

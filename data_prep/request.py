@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data_prep.bpe import load_encoder
 from data_prep.errors import DataError
 
 
@@ -67,10 +68,19 @@ class Request:
         bpe = manifest.get("bpe")
         if bpe is None or manifest["source"]["kind"] == "embedded":  # no BPE, or the only one that there is
             return
-        trained = bpe["size"] if bpe["kind"] == "trained" else None
-        if trained == self.train_bpe:
-            return
         found = "GPT-2's BPE" if bpe["kind"] == "gpt2" else f"a {bpe['kind']} BPE of {bpe['size']:,} entries"
-        wanted = "that was not asked for" if self.train_bpe is None else f"not one trained to {self.train_bpe:,}"
-        keep = f"--train-bpe {trained} keeps it" if trained else "leave --train-bpe out to keep it"
-        raise DataError(f"{folder} was prepared with {found}, {wanted}: {keep}; {again}")
+        if self.train_bpe is not None:
+            right, wanted = (
+                (bpe["kind"], bpe["size"]) == ("trained", self.train_bpe),
+                f"a trained one of {self.train_bpe:,}",
+            )
+        elif self.bpe is None:
+            right, wanted = bpe["kind"] == "gpt2", "GPT-2's"
+        else:
+            right, wanted = (
+                not self.bpe.is_dir() or load_encoder(self.bpe).sha256 == bpe["sha256"],
+                f"that of {self.bpe}",
+            )
+        if not right:
+            keep = f"--train-bpe {bpe['size']} keeps it, " if bpe["kind"] == "trained" else ""
+            raise DataError(f"{folder} was prepared with {found}, not {wanted}: {keep}{again}")

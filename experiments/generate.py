@@ -23,10 +23,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_prep.bpe import load_encoder
 from data_prep.errors import DataError
-from data_prep.manifest import load_manifest
-from data_prep.prose import tokenise
+from data_prep.tokens import load_tokens
 from experiments.arguments import parse
 from experiments.errors import UserError, exit_on_user_error
 from experiments.evaluate import checkpoint_path
@@ -93,14 +91,10 @@ def main() -> None:
 def _codec(data: Path) -> tuple[Callable[[str], list[str]], Callable[[str], str]]:
     """(text to the words of the data set's dictionary, one such word to text)."""
     try:
-        manifest = load_manifest(data)
-        if "bpe" in manifest:
-            encoder = load_encoder(data)
-            return lambda text: encoder([text])[0], encoder.decode
+        tokens = load_tokens(data)
     except DataError as error:
         raise UserError(str(error)) from error
-    split = tokenise if manifest["name"] == "pydoc" else str.split
-    return split, lambda word: f" {word}"
+    return lambda text: tokens.tokenise([text])[0], tokens.text_of
 
 
 if __name__ == "__main__":

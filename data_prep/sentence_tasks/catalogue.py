@@ -46,10 +46,11 @@ MNLI = {
         optional=True,
     ),
 }
-QQP_TRAIN = (363_846, 363_849)  # the hub's, and TensorFlow Datasets' reading of the same file
+QQP_TRAIN = (363_846, 363_849)  # the hub's, and that of other readers of the same file with its broken lines
 
 
 def _embedded(name: str) -> Task:
+    """A task from the standard library's prose, in files where ``--write-tsv`` puts them."""
     files = {"train": "train.tsv", "valid": "dev.tsv", "test": "test.tsv"}
     splits = {split: Split(f"{name}/{file}") for split, file in files.items()}
     return Task(name, name, BINARY, ("accuracy",), ("sentence",), "label", splits, embedded=True)

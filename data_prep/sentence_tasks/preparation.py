@@ -16,6 +16,7 @@ from data_prep.errors import DataError
 from data_prep.indexed_writer import IndexedWriter
 from data_prep.manifest import build_manifest, write_manifest
 from data_prep.progress import Progress
+from data_prep.sentence_tasks.embedded import RULES as EMBEDDED_RULES
 from data_prep.sentence_tasks.examples import Examples, ExampleSource, refuse_bad, score_text
 from data_prep.sentence_tasks.task import Task
 from data_prep.tokens import Tokens
@@ -36,9 +37,10 @@ class _Counts:
     labels: Counter[str] = field(default_factory=Counter)
 
 
-def rules_for(tokens: Tokens) -> dict[str, str]:
+def rules_for(task: Task, tokens: Tokens) -> dict[str, str]:
     """The manifest's ``rules``: prepared by other ones, a folder is stale."""
-    return {**RULES, "tokens": tokens.rule}
+    made = {"examples": EMBEDDED_RULES[task.name]} if task.embedded else {}
+    return {**RULES, **made, "tokens": tokens.rule}
 
 
 def fill_task(
@@ -82,7 +84,7 @@ def fill_task(
         splits={split: _describe(counts[split]) for split in source.splits},
         vocabulary={"size": len(tokens.dictionary), "words": tokens.dictionary.words},
         source=source.describe(),
-        rules=rules_for(tokens),
+        rules=rules_for(task, tokens),
         identified={"task": task.name, "tokens": {"name": tokens.name, "identity": tokens.identity}},
         described={"labels": list(task.labels), "pair": task.pair, "regression": task.regression},
     )

@@ -14,10 +14,11 @@ def open_source(task: Task, request: Request) -> ExampleSource:
     """The source that ``request`` means.
 
     Raises:
-        DataError: it is not there, or an embedded task was asked for by revision.
+        DataError: it is not there, or an embedded task was asked for from elsewhere.
     """
     if task.embedded:
-        request.refuse_options(task.name, "revision", why="is embedded")
+        request.refuse_options(task.name, "source", "revision", why="is embedded")
+        return EmbeddedExamples(task)
     if request.source is not None:
         return TaskFiles(task, request.source, partial=request.allow_other_counts)
-    return EmbeddedExamples(task) if task.embedded else TaskHub(task, request.revision)
+    return TaskHub(task, request.revision)

@@ -14,7 +14,7 @@ class Split:
     """One split of a task.
 
     Attributes:
-        file: path below the folder that holds GLUE's own folders.
+        file: path below the folder that holds GLUE's own folders; of an embedded task, where its text is written.
         hub: split of the hub's data set.
         rows: the official count; more than one where copies of the official data differ. Empty if none is published.
         columns: of a file that has no header.
