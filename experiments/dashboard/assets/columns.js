@@ -14,8 +14,14 @@ const FIXED = [
   column("Run", "started", "Started (UTC)", (run) => run.started ?? undefined, { show: time }),
   column("Run", "updates", "Updates", (run) => run.updates ?? undefined, { numeric: true }),
   column("Cost", "tokens_per_second", "Tokens/s", (run) => run.tokens_per_second ?? undefined, { numeric: true }),
-  column("Cost", "wall_seconds", "Wall time", (run) => run.wall_seconds ?? undefined, { numeric: true, show: duration }),
-  column("Cost", "peak_memory_bytes", "Peak memory", (run) => run.peak_memory_bytes ?? undefined, { numeric: true, show: bytes }),
+  column("Cost", "wall_seconds", "Wall time", (run) => run.wall_seconds ?? undefined, {
+    numeric: true,
+    show: duration,
+  }),
+  column("Cost", "peak_memory_bytes", "Peak memory", (run) => run.peak_memory_bytes ?? undefined, {
+    numeric: true,
+    show: bytes,
+  }),
   column("Cost", "tokens", "Tokens", (run) => run.tokens ?? undefined, { numeric: true }),
   column("Run", "error", "Error", (run) => run.error ?? run.problems[0]),
 ];
@@ -32,7 +38,13 @@ export function columnsOf(runs) {
       column("Metrics", `metrics.${name}`, words(name), (run) => run.metrics[name], { numeric: true }),
     ),
     ...names((run) => run.parameters).map((name) =>
-      column("Cost", `parameters.${name}`, name === "total" ? "Parameters" : `${words(name)} parameters`, (run) => run.parameters[name], { numeric: true }),
+      column(
+        "Cost",
+        `parameters.${name}`,
+        name === "total" ? "Parameters" : `${words(name)} parameters`,
+        (run) => run.parameters[name],
+        { numeric: true },
+      ),
     ),
     ...FIXED.filter((one) => one.group === "Cost" || one.id === "error"),
   ];
@@ -46,8 +58,11 @@ export function columnsOf(runs) {
 
 /** The columns to show: those chosen, or by default all that say something about the filtered runs. */
 export function shownColumns(columns, chosen, runs) {
-  if (chosen) return columns.filter((one) => chosen.includes(one.id));
-  return columns.filter((one) => isDefault(one) && (one.group === "Run" ? isTelling(one, runs) : runs.some((run) => one.value(run) !== undefined)));
+  if (Array.isArray(chosen)) return columns.filter((one) => chosen.includes(one.id));
+  return columns.filter(
+    (one) =>
+      isDefault(one) && (one.group === "Run" ? isTelling(one, runs) : runs.some((run) => one.value(run) !== undefined)),
+  );
 }
 
 /** Runs in the order of a column, those without a value last. */

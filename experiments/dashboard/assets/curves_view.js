@@ -1,6 +1,6 @@
 // Learning curves of the filtered or selected runs, laid over each other.
 
-import { button, checkbox, element, replace, select, setOptions } from "./dom.js";
+import { button, checkbox, element, keepingFocus, replace, select, setOptions } from "./dom.js";
 import { duration, number, words } from "./format.js";
 import { GROUPINGS, compare, groupRuns } from "./groups.js";
 import { drawLines } from "./plot.js";
@@ -9,6 +9,7 @@ import { swatch } from "./styles.js";
 
 const AXES = ["update", "tokens", "wall_seconds"];
 const LABELS = { wall_seconds: "wall time" };
+const LOG_FROM = 20; // largest to smallest value: from here on an axis is logarithmic unless somebody chose
 const FIRST = ["valid.perplexity", "valid.loss", "valid.accuracy", "train.loss"]; // what to show before anybody chose
 
 export function createCurvesView(root, app) {
@@ -16,22 +17,59 @@ export function createCurvesView(root, app) {
   const quantity = select("Quantity", [], "", (value) => state.set({ quantity: value }));
   const axis = select("Against", [], "", (value) => state.set({ axis: value }));
   const grouping = select("Lines", GROUPINGS, state.grouping, (value) => state.set({ grouping: value, hidden: [] }));
-  const band = select("Band", [["range", "smallest to largest"], ["std", "mean ± std"]], state.band, (value) => state.set({ band: value }));
+  const band = select(
+    "Band",
+    [
+      ["range", "smallest to largest"],
+      ["std", "mean ± std"],
+    ],
+    state.band,
+    (value) => state.set({ band: value }),
+  );
   const logX = checkbox("log x", state.logX, (checked) => state.set({ logX: checked }));
   const logY = checkbox("log y", state.logY, (checked) => state.set({ logY: checked }));
-  const smoothing = element("input", { type: "range", min: 0, max: 0.98, step: 0.02, id: "smoothing", on: { input: () => state.set({ smoothing: Number(smoothing.value) }) } });
+  const smoothing = element("input", {
+    type: "range",
+    min: 0,
+    max: 0.98,
+    step: 0.02,
+    id: "smoothing",
+    on: { input: () => state.set({ smoothing: Number(smoothing.value) }) },
+  });
   smoothing.value = state.smoothing;
   const said = element("output", { for: "smoothing" });
   const reset = button("Whole range", () => drawn?.showAll());
   const canvas = element("div", { class: "canvas" });
   const tip = element("div", { class: "tip", hidden: true });
-  const stage = element("div", { class: "stage", tabindex: 0, role: "group", "aria-label": "Plot. Arrow keys move the cursor; values are in the list that follows.", on: { keydown: move } }, canvas, tip);
+  const stage = element(
+    "div",
+    {
+      class: "stage",
+      tabindex: 0,
+      role: "group",
+      "aria-label": "Plot. Arrow keys move the cursor; values are in the list that follows.",
+      on: { keydown: move },
+    },
+    canvas,
+    tip,
+  );
   const readout = element("p", { class: "hint", role: "status" });
   const legend = element("ul", { class: "legend", "aria-label": "Lines" });
   const note = element("p", { class: "hint" });
   replace(
     root,
-    element("div", { class: "tools" }, quantity.box, axis.box, grouping.box, band.box, logX.box, logY.box, element("label", { class: "field" }, element("span", { text: "Smoothing" }), smoothing, said), reset),
+    element(
+      "div",
+      { class: "tools" },
+      quantity.box,
+      axis.box,
+      grouping.box,
+      band.box,
+      logX.box,
+      logY.box,
+      element("label", { class: "field" }, element("span", { text: "Smoothing" }), smoothing, said),
+      reset,
+    ),
     element("div", { class: "plot" }, stage, element("div", { class: "side" }, readout, legend)),
     note,
   );
@@ -44,33 +82,48 @@ export function createCurvesView(root, app) {
     setOptions(quantity.field, optionsOf(found), chosenOf(found, state.quantity));
     const names = new Set(found.map(([, name]) => name));
     const axes = AXES.filter((name) => names.has(name));
-    setOptions(axis.field, axes.map((name) => [name, LABELS[name] ?? words(name)]), axes.includes(state.axis) ? state.axis : axes[0]);
+    setOptions(
+      axis.field,
+      axes.map((name) => [name, LABELS[name] ?? words(name)]),
+      axes.includes(state.axis) ? state.axis : axes[0],
+    );
     band.field.disabled = state.grouping === "run";
     said.textContent = state.smoothing.toFixed(2);
     draw();
   }
 
   function draw() {
+    const scale = `${axis.field.value} ${state.logX}`;
+    const zoom = drawn && scale === scene.scale ? drawn.zoom() : null;
     drawn?.destroy();
     [drawn, cursor] = [null, null];
     tip.hidden = true;
-    scene = build(quantity.field.value, axis.field.value);
-    const { abscissas, lines, all } = scene;
+    scene = { ...build(quantity.field.value, axis.field.value), scale };
+    const { abscissas, lines, all, logY: isLog } = scene;
+    logY.field.checked = isLog;
     updateLegend(all);
     showValues(null);
     const visible = lines.length > 0 && abscissas.length > 0;
     canvas.classList.toggle("empty", !visible);
-    if (!visible) replace(canvas, element("p", { text: all.length ? "All lines are switched off." : "No run here has logged anything yet." }));
+    if (!visible)
+      replace(
+        canvas,
+        element("p", { text: all.length ? "All lines are switched off." : "No run here has logged anything yet." }),
+      );
     else {
       replace(canvas);
       const [split, ...name] = quantity.field.value.split(".");
-      const log = state.logY ? ", log" : "";
+      const log = isLog ? ", log" : "";
       drawn = drawLines(canvas, {
         abscissas,
         lines,
         axes: {
-          x: { label: (LABELS[axis.field.value] ?? words(axis.field.value)) + (state.logX ? ", log" : ""), log: state.logX, kind: axis.field.value === "wall_seconds" ? "seconds" : "number" },
-          y: { label: `${split} ${words(name.join("."))}${log}`, log: state.logY, kind: "number" },
+          x: {
+            label: (LABELS[axis.field.value] ?? words(axis.field.value)) + (state.logX ? ", log" : ""),
+            log: state.logX,
+            kind: axis.field.value === "wall_seconds" ? "seconds" : "number",
+          },
+          y: { label: `${split} ${words(name.join("."))}${log}`, log: isLog, kind: "number" },
         },
         onCursor: (index, nearest) => {
           cursor = index;
@@ -78,20 +131,24 @@ export function createCurvesView(root, app) {
         },
       });
     }
+    if (zoom) drawn?.show(zoom);
     const thinned = app.shown.some((run) => run.splits.some((split) => run.rows(split).held < run.rows(split).all));
     note.textContent = [
       "Drag to zoom.",
       "A value is that of the mean over the seeds that reached this point, with the band in brackets.",
       state.smoothing ? "Lines and bands are of smoothed runs." : "",
       thinned ? "Long histories are thinned: evenly spaced rows and the extremes; history.jsonl has all." : "",
-    ].filter(Boolean).join(" ");
+    ]
+      .filter(Boolean)
+      .join(" ");
   }
 
   /** The lines of the chosen quantity: `all`, and the `lines` among them that are not switched off. */
   function build(chosen, x) {
     const [split, ...rest] = chosen.split(".");
     const name = rest.join(".");
-    const scales = { logX: state.logX, logY: state.logY };
+    const columns = app.shown.map((run) => run.column(split, name)).filter(Boolean);
+    const scales = { logX: state.logX, logY: state.logY ?? isWide(columns) };
     const all = [];
     for (const group of groupRuns(app.shown, state.grouping)) {
       const curves = group.runs
@@ -101,37 +158,47 @@ export function createCurvesView(root, app) {
       if (curves.length) all.push({ ...group, curves, style: app.styleOf(group) });
     }
     const shown = all.filter((line) => !state.hidden.includes(line.key));
-    const abscissas = sharedAbscissas(shown.flatMap((line) => line.curves), { logX: state.logX });
+    const abscissas = sharedAbscissas(
+      shown.flatMap((line) => line.curves),
+      { logX: state.logX },
+    );
     const lines = shown.map((line) => ({
       ...line,
-      ...bandOf(line.curves.map((curve) => interpolate(curve, abscissas)), state.band),
+      ...bandOf(
+        line.curves.map((curve) => interpolate(curve, abscissas)),
+        state.band,
+      ),
       hasBand: line.curves.length > 1,
     }));
-    return { abscissas, lines, all };
+    return { abscissas, lines, all, logY: scales.logY };
   }
 
   function updateLegend(all) {
     const shown = new Map(scene.lines.map((line) => [line.key, line]));
-    replace(
-      legend,
-      all.map((line) => {
-        const on = shown.has(line.key);
-        const toggle = element(
-          "button",
-          { type: "button", "aria-pressed": String(on), data: { key: line.key }, title: `${line.runs.length} runs: ${on ? "switch off" : "switch on"}`, on: { click: () => switchLine(line, on) } },
-          swatch(line.style),
-          element("span", { class: "name", text: line.label }),
-          element("span", { class: "seeds", text: line.curves.length > 1 ? `${line.curves.length} seeds` : "" }),
-          element("span", { class: "value number" }),
-        );
-        return element("li", {}, toggle);
-      }),
+    const items = all.map((line) => element("li", {}, legendButton(line, shown.has(line.key))));
+    keepingFocus(legend, () => replace(legend, items));
+  }
+
+  function legendButton(line, on) {
+    return element(
+      "button",
+      {
+        type: "button",
+        "aria-pressed": String(on),
+        data: { key: line.key },
+        title: on ? "Switch this line off" : "Switch this line on",
+        on: { click: () => switchLine(line, on) },
+      },
+      swatch(line.style),
+      element("span", { class: "name", text: line.label }),
+      element("span", { class: "value number" }),
+      element("span", { class: "seeds", text: line.curves.length > 1 ? `${line.curves.length} seeds` : "" }),
+      element("span", { class: "edges number" }),
     );
   }
 
   function switchLine(line, on) {
     state.set({ hidden: on ? [...state.hidden, line.key] : state.hidden.filter((key) => key !== line.key) });
-    legend.querySelector(`[data-key="${CSS.escape(line.key)}"]`)?.focus();
   }
 
   /** Values under the cursor in the legend, or each line's last ones where there is no cursor. */
@@ -140,14 +207,20 @@ export function createCurvesView(root, app) {
     for (const toggle of legend.querySelectorAll("button")) {
       const line = lines.get(toggle.dataset.key);
       const at = index ?? line?.mean.findLastIndex((value) => value !== null);
-      toggle.querySelector(".value").textContent = line ? valueAt(line, at) : "";
+      const [value, edges] = line ? valueAt(line, at) : ["", ""];
+      toggle.querySelector(".value").textContent = value;
+      toggle.querySelector(".edges").textContent = edges;
       toggle.classList.toggle("nearest", line !== undefined && line === nearest);
     }
     const where = index === null ? "last values" : `at ${positionAt(index)}`;
     readout.textContent = `${words(quantity.field.value.replace(".", " "))}, ${where}`;
     tip.hidden = !nearest;
     if (nearest) {
-      replace(tip, element("strong", { text: nearest.label }), element("span", { text: `${positionAt(index)}: ${valueAt(nearest, index)}` }));
+      replace(
+        tip,
+        element("strong", { text: nearest.label }),
+        element("span", { text: `${positionAt(index)}: ${valueAt(nearest, index).join(" ")}` }),
+      );
       const { left, top } = drawn?.cursorAt() ?? { left: 0, top: 0 };
       const room = stage.clientWidth - tip.offsetWidth;
       tip.style.setProperty("left", `${Math.max(0, Math.min(left + 14, room))}px`);
@@ -157,7 +230,9 @@ export function createCurvesView(root, app) {
 
   function positionAt(index) {
     const value = scene.abscissas[index];
-    return axis.field.value === "wall_seconds" ? duration(value) : `${words(axis.field.value)} ${number(Math.round(value))}`;
+    return axis.field.value === "wall_seconds"
+      ? duration(value)
+      : `${words(axis.field.value)} ${number(Math.round(value))}`;
   }
 
   function move(event) {
@@ -172,10 +247,23 @@ export function createCurvesView(root, app) {
   return update;
 }
 
+/** The mean in words, and the band's edges where there is one. */
 function valueAt(line, index) {
-  if (index === undefined || index < 0 || line.mean[index] === null) return "";
-  const value = number(line.mean[index]);
-  return line.count[index] > 1 ? `${value} [${number(line.low[index])}, ${number(line.high[index])}]` : value;
+  if (index === undefined || index < 0 || line.mean[index] === null) return ["", ""];
+  const edges = line.count[index] > 1 ? `[${number(line.low[index])}, ${number(line.high[index])}]` : "";
+  return [number(line.mean[index]), edges];
+}
+
+/** Whether the finite values are positive and span so much that a linear axis would hide the end of a curve. */
+function isWide(columns) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const column of columns) {
+    for (const value of column) {
+      if (value < low) low = value;
+      if (value > high) high = value;
+    }
+  }
+  return low > 0 && high / low > LOG_FROM;
 }
 
 /** [split, quantity] pairs that some run has, sorted. */
@@ -185,8 +273,14 @@ function quantitiesOf(runs) {
 }
 
 function optionsOf(found) {
-  const groups = Map.groupBy(found.filter(([, name]) => !AXES.includes(name)), ([split]) => split);
-  return [...groups].map(([split, pairs]) => ({ label: split, options: pairs.map(([, name]) => [`${split}.${name}`, `${split} ${words(name)}`]) }));
+  const groups = Map.groupBy(
+    found.filter(([, name]) => !AXES.includes(name)),
+    ([split]) => split,
+  );
+  return [...groups].map(([split, pairs]) => ({
+    label: split,
+    options: pairs.map(([, name]) => [`${split}.${name}`, `${split} ${words(name)}`]),
+  }));
 }
 
 function chosenOf(found, wanted) {

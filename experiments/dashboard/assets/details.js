@@ -18,11 +18,23 @@ export function showDetails(run, app) {
     run.error && element("pre", { class: "error", text: run.error }),
     run.problems.map((problem) => element("pre", { class: "error", text: problem })),
     element("p", { class: "links" }, element("code", { text: run.path }), ...files),
-    list("Metrics", Object.entries(run.metrics).map(([name, value]) => [words(name), number(value), setting(value)])),
+    list(
+      "Metrics",
+      Object.entries(run.metrics).map(([name, value]) => [words(name), number(value), setting(value)]),
+    ),
     list("Cost", costOf(run)),
-    list("Curves in this page", run.splits.map((split) => [split, rowsOf(run, split)])),
-    list("Config", settingsOf(run, (key) => !key.startsWith("manifest."))),
-    list("Provenance", settingsOf(run, (key) => key.startsWith("manifest."))),
+    list(
+      "Curves in this page",
+      run.splits.map((split) => [split, rowsOf(run, split)]),
+    ),
+    list(
+      "Config",
+      settingsOf(run, (key) => !key.startsWith("manifest.")),
+    ),
+    list(
+      "Provenance",
+      settingsOf(run, (key) => key.startsWith("manifest.")),
+    ),
   );
   dialog.showModal();
   dialog.scrollTop = 0;
@@ -53,6 +65,9 @@ function settingsOf(run, wanted) {
 
 function list(title, pairs) {
   if (!pairs.length) return null;
-  const rows = pairs.flatMap(([name, text, full]) => [element("dt", { text: name }), element("dd", { text, title: full })]);
+  const rows = pairs.flatMap(([name, text, full]) => [
+    element("dt", { text: name }),
+    element("dd", { text, title: full }),
+  ]);
   return [element("h3", { text: title }), element("dl", {}, ...rows)];
 }

@@ -1,7 +1,7 @@
 // Two runs beside each other: the settings in which they differ, and what they reached.
 
 import { checkbox, element, replace, select, setOptions } from "./dom.js";
-import { NOTHING, number, setting, words } from "./format.js";
+import { change, number, setting, words } from "./format.js";
 import { compare } from "./groups.js";
 import { statusLabel } from "./status.js";
 
@@ -25,10 +25,16 @@ export function createDifferenceView(root, app) {
 }
 
 function optionsOf(runs) {
-  const groups = Map.groupBy([...runs].sort((one, other) => compare(one.path, other.path)), (run) => run.folder);
+  const groups = Map.groupBy(
+    [...runs].sort((one, other) => compare(one.path, other.path)),
+    (run) => run.folder,
+  );
   return [...groups].map(([folder, members]) => ({
     label: folder.replace(/^runs\//, ""),
-    options: members.map((run) => [run.path, `${run.encoding}, ${run.experiment} ${run.profile ?? ""} ${run.protocol ?? ""}, seed ${run.seed}`]),
+    options: members.map((run) => [
+      run.path,
+      `${run.encoding}, ${run.experiment} ${run.profile ?? ""} ${run.protocol ?? ""}, seed ${run.seed}`,
+    ]),
   }));
 }
 
@@ -43,7 +49,13 @@ function comparison(one, other, equal, app) {
   const said = sameConfig
     ? "The same scientific config: what differs can change no result but through the seed."
     : `${count} ${count === 1 ? "setting differs" : "settings differ"}.`;
-  const rows = (list) => list.map((key) => [key.replace(/^manifest\./, ""), setting(one.setting(key)), setting(other.setting(key)), differs(key)]);
+  const rows = (list) =>
+    list.map((key) => [
+      key.replace(/^manifest\./, ""),
+      setting(one.setting(key)),
+      setting(other.setting(key)),
+      differs(key),
+    ]);
   return [
     element("p", { text: said, role: "status" }),
     table("Config", one, other, rows(config), app),
@@ -56,15 +68,15 @@ function metricRows(one, other) {
   const names = [...new Set([...Object.keys(one.metrics), ...Object.keys(other.metrics)])];
   return names.map((name) => {
     const [a, b] = [one.metrics[name], other.metrics[name]];
-    const change = Number.isFinite(a) && Number.isFinite(b) ? b - a : undefined;
-    const signed = change === undefined ? NOTHING : (change > 0 ? "+" : "") + number(change);
-    return [words(name), number(a), number(b), false, signed];
+    return [words(name), number(a), number(b), false, change(a, b)];
   });
 }
 
 function table(title, one, other, rows, app, extra = null) {
   if (!rows.length) return null;
-  const heads = [one, other].map((run) => element("th", { scope: "col" }, element("span", { text: run.label }), statusLabel(run, app.written)));
+  const heads = [one, other].map((run) =>
+    element("th", { scope: "col" }, element("span", { text: run.label }), statusLabel(run, app.written)),
+  );
   const kind = extra ? "number" : "setting";
   return element(
     "div",
@@ -73,18 +85,28 @@ function table(title, one, other, rows, app, extra = null) {
       "table",
       { class: "difference" },
       element("caption", { text: title }),
-      element("thead", {}, element("tr", {}, element("td"), ...heads, extra && element("th", { scope: "col", class: "number", text: extra }))),
+      element(
+        "thead",
+        {},
+        element(
+          "tr",
+          {},
+          element("td"),
+          ...heads,
+          extra && element("th", { scope: "col", class: "number", text: extra }),
+        ),
+      ),
       element(
         "tbody",
         {},
-        ...rows.map(([name, a, b, isDifferent, change]) =>
+        ...rows.map(([name, a, b, isDifferent, more]) =>
           element(
             "tr",
             { class: isDifferent ? "differs" : null, data: { key: name } },
             element("th", { scope: "row", text: name }),
             element("td", { class: kind, text: a }),
             element("td", { class: kind, text: b }),
-            extra && element("td", { class: "number", text: change }),
+            extra && element("td", { class: "number", text: more }),
           ),
         ),
       ),

@@ -19,6 +19,17 @@ export function replace(parent, ...children) {
   parent.replaceChildren(...children.flat().filter(isShown));
 }
 
+/** Draw anew what `root` holds; the focus stays in the part of the same `data-key`. */
+export function keepingFocus(root, draw) {
+  const controls = "input, button, a";
+  const active = document.activeElement;
+  const part = root.contains(active) ? active.closest("[data-key]") : null;
+  const place = part ? [...part.querySelectorAll(controls)].indexOf(active) : -1;
+  draw();
+  const again = part && root.querySelector(`[data-key="${CSS.escape(part.dataset.key)}"]`);
+  (place < 0 ? again : again?.querySelectorAll(controls)[place])?.focus({ preventScroll: true });
+}
+
 /** A labelled `select`; `options` are [value, label] pairs, or groups {label, options}. */
 export function select(label, options, value, onChange) {
   const field = element("select", { on: { change: () => onChange(field.value) } });
@@ -57,7 +68,8 @@ function fill(made, properties, children) {
   for (const [name, value] of Object.entries(properties)) {
     if (value === null || value === undefined || value === false) continue;
     if (name === "text") made.textContent = value;
-    else if (name === "on") for (const [event, listener] of Object.entries(value)) made.addEventListener(event, listener);
+    else if (name === "on")
+      for (const [event, listener] of Object.entries(value)) made.addEventListener(event, listener);
     else if (name === "style") for (const [key, item] of Object.entries(value)) made.style.setProperty(key, item);
     else if (name === "data") Object.assign(made.dataset, value);
     else made.setAttribute(name, value === true ? "" : value);

@@ -2,7 +2,6 @@
 
 import { button, checkbox, element, replace } from "./dom.js";
 import { compare } from "./groups.js";
-import { words } from "./format.js";
 
 export const FACETS = ["experiment", "encoding", "profile", "protocol", "data", "seed", "status"];
 
@@ -30,16 +29,26 @@ export function createFilters(root, app) {
     search.value = "";
     state.set({ text: "", facets: Object.fromEntries(FACETS.map((name) => [name, []])) });
   });
+  const all = button("", () => state.set({ selected: [] }), { id: "unselect" });
   const said = element("p", { class: "count", role: "status", id: "count" });
-  replace(root, search, facets.map((facet) => facet.box), clear, said);
+  replace(
+    root,
+    search,
+    facets.map((facet) => facet.box),
+    clear,
+    all,
+    said,
+  );
   closeOnLeave(facets.map((facet) => facet.box));
 
   return () => {
     facets.forEach((facet) => facet.update());
     const isFiltered = state.text !== "" || Object.values(state.facets).some((chosen) => chosen.length);
     clear.hidden = !isFiltered;
-    const [shown, all] = [app.filtered.length, app.runs.length].map((count) => count.toLocaleString("en"));
-    said.textContent = `${isFiltered ? `${shown} of ${all}` : all} ${all === "1" ? "run" : "runs"}`;
+    all.hidden = !app.selected.length;
+    all.textContent = `${app.selected.length} selected: clear`;
+    const [shown, total] = [app.filtered.length, app.runs.length].map((count) => count.toLocaleString("en"));
+    said.textContent = `${isFiltered ? `${shown} of ${total}` : total} ${total === "1" ? "run" : "runs"}`;
   };
 }
 
@@ -63,7 +72,8 @@ function createFacet(name, app) {
   function update() {
     const counts = new Map();
     for (const run of app.runs) counts.set(String(run[name] ?? ""), 0);
-    for (const run of filterRuns(app.runs, state, name)) counts.set(String(run[name] ?? ""), counts.get(String(run[name] ?? "")) + 1);
+    for (const run of filterRuns(app.runs, state, name))
+      counts.set(String(run[name] ?? ""), counts.get(String(run[name] ?? "")) + 1);
     const values = [...counts.keys()].sort(compare);
     if (values.join("\n") !== [...fields.keys()].join("\n")) {
       fields.clear();
@@ -73,7 +83,10 @@ function createFacet(name, app) {
         label.append(count);
         fields.set(value, { field, label, count });
       }
-      replace(list, [...fields.values()].map((one) => one.label));
+      replace(
+        list,
+        [...fields.values()].map((one) => one.label),
+      );
     }
     const chosen = state.facets[name];
     for (const [value, one] of fields) {
@@ -83,7 +96,7 @@ function createFacet(name, app) {
     }
     box.hidden = values.length < 2 && !chosen.length;
     const said = chosen.length === 1 ? `: ${chosen[0]}` : chosen.length ? `: ${chosen.length} of ${values.length}` : "";
-    replace(summary, words(name), element("strong", { text: said }));
+    replace(summary, name[0].toUpperCase() + name.slice(1), element("strong", { text: said }));
   }
 
   return { box, update };

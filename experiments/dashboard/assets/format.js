@@ -10,8 +10,30 @@ export function number(value) {
   if (Number.isInteger(value) && Math.abs(value) < 1e12) return whole.format(value);
   const size = Math.abs(value);
   if (size >= 1e7 || size < 1e-3) return value.toExponential(3);
-  const digits = Math.max(0, 4 - Math.floor(Math.log10(size)));
+  return fixed(value, decimals(value));
+}
+
+/** How many decimals `number` shows. */
+function decimals(value) {
+  return Number.isInteger(value) || value === 0
+    ? 0
+    : Math.min(7, Math.max(0, 4 - Math.floor(Math.log10(Math.abs(value)))));
+}
+
+function fixed(value, digits) {
   return new Intl.NumberFormat("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+}
+
+/** Mean ± standard deviation, both with the mean's decimals. */
+export function spread(mean, std) {
+  return std === null ? number(mean) : `${number(mean)} ± ${fixed(std, decimals(mean))}`;
+}
+
+/** `second` - `first` with a sign and with the decimals of the first. */
+export function change(first, second) {
+  if (!Number.isFinite(first) || !Number.isFinite(second)) return NOTHING;
+  const sign = second > first ? "+" : second < first ? "−" : "";
+  return sign + fixed(Math.abs(second - first), Math.max(decimals(first), decimals(second)));
 }
 
 /** A tick: no more digits than the step between ticks asks for. */

@@ -12,8 +12,8 @@ const TELLING = ["experiment", "data", "profile", "protocol"];
 const MOST_SETTINGS = 3;
 
 /**
- * Groups {key, encoding, runs, label, variant}. Runs of different experiments are never in one group. Labels are
- * the encoding and only what else tells it from the other groups; `variant` counts the groups of one encoding.
+ * Groups {key, encoding, runs, label}, sorted by label. Runs of different experiments are never in one group. Labels
+ * are the encoding and only what else tells it from the other groups.
  */
 export function groupRuns(runs, by) {
   const groups = new Map();
@@ -22,16 +22,13 @@ export function groupRuns(runs, by) {
     if (!groups.has(key)) groups.set(key, { key, encoding: run.encoding, runs: [] });
     groups.get(key).runs.push(run);
   }
-  const sorted = [...groups.values()].sort((one, other) => compare(one.encoding, other.encoding) || compare(one.key, other.key));
+  const sorted = [...groups.values()].sort((one, other) => compare(one.key, other.key));
   const byEncoding = Map.groupBy(sorted, (group) => group.encoding);
   for (const [encoding, alike] of byEncoding) {
     const additions = by === "run" ? alike.map(runAddition(alike)) : distinguish(alike);
-    alike.forEach((group, variant) => {
-      group.variant = variant;
-      group.label = [encoding, additions[variant]].filter(Boolean).join(", ");
-    });
+    alike.forEach((group, index) => (group.label = [encoding, additions[index]].filter(Boolean).join(", ")));
   }
-  return sorted;
+  return sorted.sort((one, other) => compare(one.label, other.label));
 }
 
 function runAddition(alike) {
@@ -41,25 +38,31 @@ function runAddition(alike) {
   return (group) => [names.get(group.runs[0].folder), `seed ${group.runs[0].seed}`].filter(Boolean).join(", ");
 }
 
-/** For each group what tells it from the others: of experiment, data, profile, protocol, else settings, else identity. */
+/**
+ * For each group what tells it from the others: of experiment, data, profile, protocol, then settings, then identity
+ * each that separates groups which those before it leave together.
+ */
 function distinguish(groups) {
-  if (groups.length === 1) return [""];
   const firsts = groups.map((group) => group.runs[0]);
-  const others = new Set(firsts.flatMap((run) => Object.keys(run.run)).filter((name) => !NAMES.includes(name)));
-  let parts = [...TELLING, ...others]
-    .filter((name) => new Set(firsts.map((run) => run.run[name])).size > 1)
-    .map((name) => firsts.map((run) => run.run[name] ?? "?"));
-  if (ambiguous(parts, firsts)) {
-    const keys = differingKeys(firsts).filter((key) => !isIncidental(key));
-    const shown = keys.slice(0, MOST_SETTINGS);
-    parts = [...parts, ...shown.map((key) => firsts.map((run) => `${key.split(".").pop()}=${setting(run.setting(key))}`))];
-  }
-  if (ambiguous(parts, firsts)) parts.push(firsts.map((run) => run.identity ?? run.folder));
-  return firsts.map((_, index) => parts.map((part) => part[index]).join(", "));
-}
+  let labels = firsts.map(() => []);
+  const apart = (parts) => new Set(parts.map((part) => part.join("\n"))).size;
 
-function ambiguous(parts, firsts) {
-  return new Set(firsts.map((_, index) => parts.map((part) => part[index]).join("\n"))).size < firsts.length;
+  function add(texts) {
+    const longer = labels.map((label, index) => [...label, texts[index]]);
+    const separates = apart(longer) > apart(labels);
+    if (separates) labels = longer;
+    return separates;
+  }
+
+  const others = new Set(firsts.flatMap((run) => Object.keys(run.run)).filter((name) => !NAMES.includes(name)));
+  for (const name of [...TELLING, ...others]) add(firsts.map((run) => String(run.run[name] ?? "?")));
+  let settings = apart(labels) < firsts.length ? MOST_SETTINGS : 0;
+  for (const key of settings ? differingKeys(firsts).filter((one) => !isIncidental(one)) : []) {
+    const name = key.split(".").pop();
+    if (settings && add(firsts.map((run) => `${name}=${setting(run.setting(key))}`))) settings -= 1;
+  }
+  add(firsts.map((run) => run.identity ?? run.folder));
+  return labels.map((label) => label.join(", "));
 }
 
 /** The keys of config and manifest in which some of the runs differ. */
@@ -73,7 +76,9 @@ export function differingKeys(runs) {
 
 /** Settings that follow from the group's name, or that cannot change a result. */
 function isIncidental(key) {
-  return /^(manifest|seed$|paths|tracker|engine|data|experiment|profile|protocol\.name|encoding\.(label|published|controlled)|.*\.name$)/.test(key);
+  return /^(manifest|seed$|paths|tracker|engine|data|experiment|profile|protocol\.name|encoding\.(label|published|controlled)|.*\.name$)/.test(
+    key,
+  );
 }
 
 export function compare(one, other) {

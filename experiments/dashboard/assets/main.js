@@ -17,11 +17,12 @@ import { createTheme } from "./theme.js";
 const byId = (name) => document.getElementById(name);
 
 class App {
+  #styles;
+
   constructor() {
     this.state = new State(FACETS);
     this.live = document.documentElement.dataset.live === "true";
     this.byPath = new Map();
-    this.encodings = [];
     this.runs = [];
   }
 
@@ -32,7 +33,7 @@ class App {
     for (const path of snapshot.removed) this.byPath.delete(path);
     for (const run of snapshot.runs) this.byPath.set(run.path, run);
     this.runs = [...this.byPath.values()];
-    this.encodings = [...new Set(this.runs.map((run) => run.encoding))].sort(compare);
+    this.#styles = this.#makeStyles();
     [this.version, this.store, this.written] = [snapshot.version, snapshot.store, snapshot.written];
     this.refilter();
   }
@@ -52,9 +53,19 @@ class App {
     return this.selected.length ? this.selected : this.filtered;
   }
 
-  /** A group keeps its look whatever is filtered. */
+  /** A group keeps its look in all views, whatever is filtered. */
   styleOf(group) {
-    return styleOf(this.encodings.indexOf(group.encoding), group.variant);
+    return this.#styles.get(group.runs[0].folder);
+  }
+
+  #makeStyles() {
+    const made = new Map();
+    const byEncoding = Map.groupBy(this.runs, (run) => run.encoding);
+    [...byEncoding.keys()].sort(compare).forEach((encoding, index) => {
+      const folders = [...new Set(byEncoding.get(encoding).map((run) => run.folder))].sort(compare);
+      folders.forEach((folder, variant) => made.set(folder, styleOf(index, variant)));
+    });
+    return made;
   }
 }
 
@@ -75,7 +86,6 @@ async function start() {
     byId("written").textContent = `read ${time(app.written)} UTC`;
     updateFilters();
     updateTabs();
-    byId("selection").textContent = app.selected.length ? `${app.selected.length} selected` : "";
   }
 
   app.state.subscribe(update);

@@ -1,19 +1,28 @@
 // Final metrics as bars: mean and sample standard deviation over the seeds of each group, one dot a run.
 
 import { checkbox, element, replace, select, setOptions } from "./dom.js";
-import { number, tick, words } from "./format.js";
+import { number, spread, tick, words } from "./format.js";
 import { compare, groupRuns } from "./groups.js";
 import { summary } from "./statistics.js";
 import { swatch } from "./styles.js";
 import { linearTicks } from "./ticks.js";
 
 const ALL = "*";
-const FIRST = /^test_(perplexity|accuracy)|accuracy|top1|perplexity|matthews/;
+const FIRST = [/^test_(perplexity|accuracy)/, /^test_(?!loss)/, /^valid_(?!loss)/]; // what to show before anybody chose
 
 export function createMetricsView(root, app) {
   const { state } = app;
   const metric = select("Metric", [], "", (value) => state.set({ metric: value }));
-  const order = select("Order", [["name", "by name"], ["low", "smallest first"], ["high", "largest first"]], state.order, (value) => state.set({ order: value }));
+  const order = select(
+    "Order",
+    [
+      ["name", "by name"],
+      ["low", "smallest first"],
+      ["high", "largest first"],
+    ],
+    state.order,
+    (value) => state.set({ order: value }),
+  );
   const zero = checkbox("bars from zero", state.fromZero, (checked) => state.set({ fromZero: checked }));
   const charts = element("div", { class: "charts" });
   const note = element("p", { class: "hint" });
@@ -24,16 +33,29 @@ export function createMetricsView(root, app) {
     const names = [...new Set(finished.flatMap((run) => Object.keys(run.metrics)))].filter((name) =>
       finished.some((run) => Number.isFinite(run.metrics[name])),
     );
-    const first = names.find((name) => FIRST.test(name)) ?? names[0] ?? "";
+    const first = FIRST.map((pattern) => names.find((name) => pattern.test(name))).find(Boolean) ?? names[0] ?? "";
     const wanted = state.metric === ALL || names.includes(state.metric) ? state.metric : first;
-    setOptions(metric.field, [...names.map((name) => [name, words(name)]), ...(names.length > 1 ? [[ALL, "all metrics"]] : [])], wanted);
+    setOptions(
+      metric.field,
+      [...names.map((name) => [name, words(name)]), ...(names.length > 1 ? [[ALL, "all metrics"]] : [])],
+      wanted,
+    );
     const groups = groupRuns(finished, "config");
-    replace(charts, (wanted === ALL ? names : names.filter((name) => name === wanted)).map((name) => chart(name, groups, app)));
+    replace(
+      charts,
+      (wanted === ALL ? names : names.filter((name) => name === wanted)).map((name) => chart(name, groups, app)),
+    );
     const left = app.shown.length - finished.length;
     note.textContent = [
-      finished.length ? "Mean ± sample standard deviation over the seeds of one config; a dot is one run." : "No finished run passes the filters.",
-      left ? `${left.toLocaleString("en")} of the runs shown ${left === 1 ? "is" : "are"} not finished and not counted.` : "",
-    ].filter(Boolean).join(" ");
+      finished.length
+        ? "Mean ± sample standard deviation over the seeds of one config; a dot is one run."
+        : "No finished run passes the filters.",
+      left
+        ? `${left.toLocaleString("en")} of the runs shown ${left === 1 ? "is" : "are"} not finished and not counted.`
+        : "",
+    ]
+      .filter(Boolean)
+      .join(" ");
   };
 }
 
@@ -45,7 +67,11 @@ function chart(name, groups, app) {
       return { ...group, runs, ...summary(runs.map((run) => run.metrics[name])) };
     })
     .filter((bar) => bar.count);
-  bars.sort((one, other) => (state.order === "name" ? compare(one.label, other.label) : (one.mean - other.mean) * (state.order === "low" ? 1 : -1)));
+  bars.sort((one, other) =>
+    state.order === "name"
+      ? compare(one.label, other.label)
+      : (one.mean - other.mean) * (state.order === "low" ? 1 : -1),
+  );
   const scale = scaleOf(bars, state.fromZero);
   const head = element(
     "tr",
@@ -65,14 +91,28 @@ function chart(name, groups, app) {
 }
 
 function barRow(bar, name, scale, app) {
-  const spread = bar.std === null ? "" : ` ± ${number(bar.std)}`;
   const show = () => app.state.set({ view: "runs", selected: bar.runs.map((run) => run.path) });
   return element(
     "tr",
     { data: { key: bar.key } },
-    element("th", { scope: "row" }, swatch(app.styleOf(bar)), element("button", { type: "button", class: "link", text: bar.label, title: "Select these runs in the table", on: { click: show } })),
+    element(
+      "th",
+      { scope: "row" },
+      swatch(app.styleOf(bar)),
+      element("button", {
+        type: "button",
+        class: "link",
+        text: bar.label,
+        title: "Select these runs in the table",
+        on: { click: show },
+      }),
+    ),
     element("td", { class: "track", "aria-hidden": "true" }, drawing(bar, name, scale, app)),
-    element("td", { class: "number", text: number(bar.mean) + spread, title: `${bar.mean}${bar.std === null ? "" : ` ± ${bar.std}`}` }),
+    element("td", {
+      class: "number",
+      text: spread(bar.mean, bar.std),
+      title: `${bar.mean}${bar.std === null ? "" : ` ± ${bar.std}`}`,
+    }),
     element("td", { class: "number", text: String(bar.count) }),
   );
 }
@@ -84,9 +124,23 @@ function drawing(bar, name, { share, zero }, app) {
   return element(
     "div",
     { class: "bar" },
-    app.state.fromZero && element("div", { class: "fill", style: { left: at(from), width: at(to - from), background: paint } }),
-    bar.std !== null && element("div", { class: "whisker", style: { left: at(share(bar.mean - bar.std)), width: at(share(bar.mean + bar.std) - share(bar.mean - bar.std)) } }),
-    ...bar.runs.map((run) => element("div", { class: "dot", style: { left: at(share(run.metrics[name])) }, title: `${run.label}: ${number(run.metrics[name])}` })),
+    app.state.fromZero &&
+      element("div", { class: "fill", style: { left: at(from), width: at(to - from), background: paint } }),
+    bar.std !== null &&
+      element("div", {
+        class: "whisker",
+        style: {
+          left: at(share(bar.mean - bar.std)),
+          width: at(share(bar.mean + bar.std) - share(bar.mean - bar.std)),
+        },
+      }),
+    ...bar.runs.map((run) =>
+      element("div", {
+        class: "dot",
+        style: { left: at(share(run.metrics[name])) },
+        title: `${run.label}: ${number(run.metrics[name])}`,
+      }),
+    ),
     !app.state.fromZero && element("div", { class: "mean", style: { left: at(share(bar.mean)), background: paint } }),
   );
 }

@@ -1,5 +1,6 @@
 // Lines with bands on a canvas, drawn by uPlot.
 
+import { element } from "./dom.js";
 import { duration, tick } from "./format.js";
 import { linearTicks, logTicks } from "./ticks.js";
 
@@ -9,11 +10,10 @@ const MARKERS_A_LINE = 7;
 /**
  * Draw `lines` ({label, style, mean, low, high, hasBand}; low and high where any line has a band) over `abscissas`,
  * replacing what `root` held. `onCursor(index, line)` is told the abscissa under the cursor (null: none) and the line
- * nearest to it. Returns {destroy, resize, moveCursor, showAll}.
+ * nearest to it. Returns {destroy, resize, moveCursor, cursorAt, zoom, show, showAll}.
  */
 export function drawLines(root, { abscissas, lines, axes, onCursor }) {
-  const css = getComputedStyle(root);
-  const colour = (name) => css.getPropertyValue(name).trim();
+  const colour = colours(root);
   const series = [{}];
   const data = [abscissas];
   const bands = [];
@@ -22,7 +22,14 @@ export function drawLines(root, { abscissas, lines, axes, onCursor }) {
     const paint = colour(line.style.colour);
     const width = lines.length > 60 ? 1 : 2;
     lineOf.set(series.length, line);
-    series.push({ label: line.label, stroke: paint, width, dash: line.style.dash, spanGaps: true, points: { show: false } });
+    series.push({
+      label: line.label,
+      stroke: paint,
+      width,
+      dash: line.style.dash,
+      spanGaps: true,
+      points: { show: false },
+    });
     data.push(line.mean);
     if (!line.hasBand) continue;
     bands.push({ series: [series.length + 1, series.length], fill: translucent(paint) });
@@ -42,7 +49,10 @@ export function drawLines(root, { abscissas, lines, axes, onCursor }) {
         x: { time: false, distr: axes.x.log ? 3 : 1, range: (_, low, high) => padded(low, high, axes.x.log, 0) },
         y: { distr: axes.y.log ? 3 : 1, range: (_, low, high) => padded(low, high, axes.y.log, 0.04) },
       },
-      axes: [axis(axes.x, colour, 80), { ...axis(axes.y, colour, 45), size: 62 }],
+      axes: [
+        { ...axis(axes.x, colour, 58), size: 28 },
+        { ...axis(axes.y, colour, 45), size: 62 },
+      ],
       hooks: {
         drawSeries: [(_, index) => lineOf.has(index) && drawMarkers(plot, index, lineOf.get(index), colour)],
         setCursor: [() => report()],
@@ -70,8 +80,15 @@ export function drawLines(root, { abscissas, lines, axes, onCursor }) {
   return {
     destroy: () => plot.destroy(),
     resize: () => plot.setSize(sizeOf(root)),
-    moveCursor: (index) => plot.setCursor({ left: plot.valToPos(abscissas[index], "x"), top: plot.over.clientHeight / 2 }),
+    moveCursor: (index) =>
+      plot.setCursor({ left: plot.valToPos(abscissas[index], "x"), top: plot.over.clientHeight / 2 }),
     cursorAt: () => ({ left: plot.cursor.left + plot.over.offsetLeft, top: plot.cursor.top + plot.over.offsetTop }),
+    /** The part of the x axis that is drawn, or null where that is all of it. */
+    zoom: () => {
+      const { min, max } = plot.scales.x;
+      return min > abscissas[0] || max < abscissas[abscissas.length - 1] ? { min, max } : null;
+    },
+    show: (range) => plot.setScale("x", range),
     showAll: () => plot.setScale("x", { min: abscissas[0], max: abscissas[abscissas.length - 1] }),
   };
 }
@@ -80,8 +97,9 @@ function axis({ label, log, kind }, colour, space) {
   const show = kind === "seconds" ? duration : tick;
   return {
     label,
-    labelSize: 22,
-    labelGap: 2,
+    labelSize: 20,
+    labelGap: 0,
+    gap: 4,
     labelFont: "13px system-ui, sans-serif",
     font: "12px system-ui, sans-serif",
     stroke: colour("--ink-soft"),
@@ -133,6 +151,20 @@ function drawMarkers(plot, index, line, colour) {
     ctx.restore();
   }
   ctx.restore();
+}
+
+/** Looks up the page's colours, which depend on the theme; a canvas needs them computed. */
+function colours(root) {
+  const probe = element("span", { hidden: true });
+  root.append(probe);
+  const found = new Map();
+  return (name) => {
+    if (!found.has(name)) {
+      probe.style.setProperty("color", `var(${name})`);
+      found.set(name, getComputedStyle(probe).color);
+    }
+    return found.get(name);
+  };
 }
 
 function translucent(paint) {

@@ -59,7 +59,9 @@ export class Run {
   /** How many rows a split's history has, and how many of them the page holds. */
   rows(split) {
     const curve = this.#curves[split];
-    const held = curve ? Math.max(0, ...Object.values(curve.columns).map((one) => this.#shared.columns[one].length)) : 0;
+    const held = curve
+      ? Math.max(0, ...Object.values(curve.columns).map((one) => this.#shared.columns[one].length))
+      : 0;
     return { all: curve?.rows ?? 0, held };
   }
 

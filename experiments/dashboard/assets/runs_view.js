@@ -2,7 +2,7 @@
 
 import { columnsOf, shownColumns, sortRuns } from "./columns.js";
 import { showDetails } from "./details.js";
-import { button, checkbox, element, replace } from "./dom.js";
+import { button, checkbox, element, keepingFocus, replace } from "./dom.js";
 import { closeOnLeave } from "./filters.js";
 import { setting } from "./format.js";
 import { statusLabel } from "./status.js";
@@ -17,20 +17,38 @@ export function createRunsView(root, app) {
   let shownKey = "";
 
   const picker = element("div", { class: "choices" });
-  const popover = element("details", { class: "popover", id: "columns" }, element("summary", { text: "Columns" }), picker);
+  const popover = element(
+    "details",
+    { class: "popover", id: "columns" },
+    element("summary", { text: "Columns" }),
+    picker,
+  );
   closeOnLeave([popover]);
   const compare = button("Compare the two selected", compareSelected, { id: "compare" });
-  const none = button("Clear selection", () => state.set({ selected: [] }));
   const hint = element("p", { class: "hint" });
   const head = element("tr");
   const body = element("tbody");
-  const table = element("table", { class: "runs" }, element("caption", { class: "unseen", text: "Runs" }), element("thead", {}, head), body);
-  const more = button("", () => {
-    all = true;
-    update();
-  }, { class: "more" });
-  const scroller = element("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": "Table of runs" }, table);
-  replace(root, element("div", { class: "tools" }, popover, compare, none, hint), scroller, more);
+  const table = element(
+    "table",
+    { class: "runs" },
+    element("caption", { class: "unseen", text: "Runs" }),
+    element("thead", {}, head),
+    body,
+  );
+  const more = button(
+    "",
+    () => {
+      all = true;
+      update();
+    },
+    { class: "more" },
+  );
+  const scroller = element(
+    "div",
+    { class: "scroller", tabindex: 0, role: "region", "aria-label": "Table of runs" },
+    table,
+  );
+  replace(root, element("div", { class: "tools" }, popover, compare, hint), scroller, more);
 
   function update() {
     if (made !== app.runs) {
@@ -43,14 +61,16 @@ export function createRunsView(root, app) {
     updateHead(shown, sorted);
     const runs = sortRuns(app.filtered, sorted, state.descending);
     const drawn = all ? runs : runs.slice(0, PAGE);
-    replace(body, drawn.map((run) => row(run, shown)));
-    if (!runs.length) replace(body, element("tr", {}, element("td", { colspan: shown.length + 2, text: "No run passes the filters." })));
+    const rows = drawn.map((run) => row(run, shown));
+    const empty = element("tr", {}, element("td", { colspan: shown.length + 2, text: "No run passes the filters." }));
+    keepingFocus(body, () => replace(body, rows.length ? rows : empty));
     more.hidden = drawn.length === runs.length;
     more.textContent = `Show all ${runs.length.toLocaleString("en")}`;
     const count = app.selected.length;
     compare.disabled = count !== 2;
-    none.hidden = count === 0;
-    hint.textContent = count ? `${count} selected: curves and metrics show these` : "Select runs to see these alone in curves and metrics; two to compare their configs.";
+    hint.textContent = count
+      ? "Curves and metrics show the selected runs alone."
+      : "Select runs to see these alone in curves and metrics; two to compare their configs.";
   }
 
   function updatePicker(shown) {
@@ -71,10 +91,15 @@ export function createRunsView(root, app) {
   }
 
   function choice(one) {
-    return checkbox(one.label, false, (checked) => {
-      const ids = shownColumns(columns, state.columns, app.filtered).map((shown) => shown.id);
-      state.set({ columns: checked ? [...ids, one.id] : ids.filter((id) => id !== one.id) });
-    }, { value: one.id }).box;
+    return checkbox(
+      one.label,
+      false,
+      (checked) => {
+        const ids = shownColumns(columns, state.columns, app.filtered).map((shown) => shown.id);
+        state.set({ columns: checked ? [...ids, one.id] : ids.filter((id) => id !== one.id) });
+      },
+      { value: one.id },
+    ).box;
   }
 
   function updateHead(shown, sorted) {
@@ -82,7 +107,12 @@ export function createRunsView(root, app) {
     if (key !== shownKey || !head.children.length) {
       shownKey = key;
       const cells = shown.map((one) => headCell(one));
-      replace(head, element("th", { class: "pick", scope: "col" }, element("span", { class: "unseen", text: "Selected" })), ...cells, element("th", { scope: "col", text: "Files" }));
+      replace(
+        head,
+        element("th", { class: "pick", scope: "col" }, element("span", { class: "unseen", text: "Selected" })),
+        ...cells,
+        element("th", { scope: "col", text: "Files" }),
+      );
     }
     for (const cell of head.querySelectorAll("[data-column]")) {
       const order = cell.dataset.column === sorted.id ? (state.descending ? "descending" : "ascending") : "none";
@@ -92,19 +122,29 @@ export function createRunsView(root, app) {
 
   function headCell(one) {
     const sort = () => state.set({ sort: one.id, descending: state.sort === one.id ? !state.descending : false });
-    const cell = element("th", { scope: "col", class: one.numeric ? "number" : null, data: { column: one.id } }, button(one.label, sort));
+    const cell = element(
+      "th",
+      { scope: "col", class: one.numeric ? "number" : null, data: { column: one.id } },
+      button(one.label, sort),
+    );
     return cell;
   }
 
   function row(run, shown) {
-    const { field } = checkbox("", app.isSelected(run), (checked) => select(run, checked), { "aria-label": `Select ${run.label}` });
-    const links = [["record.json", "record"], ["config.yaml", "config"], ["history.jsonl", "history"]].map(([file, text]) =>
-      element("a", { href: run.link(file), text, "aria-label": `${text} of ${run.label}` }),
-    );
-    const folder = app.live ? null : element("a", { href: run.link(), text: "folder", "aria-label": `folder of ${run.label}` });
+    const { field } = checkbox("", app.isSelected(run), (checked) => select(run, checked), {
+      "aria-label": `Select ${run.label}`,
+    });
+    const links = [
+      ["record.json", "record"],
+      ["config.yaml", "config"],
+      ["history.jsonl", "history"],
+    ].map(([file, text]) => element("a", { href: run.link(file), text, "aria-label": `${text} of ${run.label}` }));
+    const folder = app.live
+      ? null
+      : element("a", { href: run.link(), text: "folder", "aria-label": `folder of ${run.label}` });
     return element(
       "tr",
-      { data: { path: run.path }, class: app.isSelected(run) ? "selected" : null },
+      { data: { key: run.path }, class: app.isSelected(run) ? "selected" : null },
       element("td", { class: "pick" }, field),
       ...shown.map((one) => cell(run, one)),
       element("td", { class: "links" }, folder, ...links),
@@ -114,7 +154,12 @@ export function createRunsView(root, app) {
   function cell(run, one) {
     if (one.id === "status") return element("td", {}, statusLabel(run, app.written));
     const value = one.value(run);
-    if (one.id === "encoding") return element("th", { scope: "row" }, button(run.encoding, () => showDetails(run, app), { class: "link", "aria-haspopup": "dialog" }));
+    if (one.id === "encoding")
+      return element(
+        "th",
+        { scope: "row" },
+        button(run.encoding, () => showDetails(run, app), { class: "link", "aria-haspopup": "dialog" }),
+      );
     const text = one.show(value);
     const title = value === undefined || setting(value) === text ? null : setting(value);
     return element("td", { class: one.numeric ? "number" : null, text, title });
@@ -123,7 +168,6 @@ export function createRunsView(root, app) {
   function select(run, checked) {
     const others = state.selected.filter((path) => path !== run.path);
     state.set({ selected: checked ? [...others, run.path] : others });
-    body.querySelector(`tr[data-path="${CSS.escape(run.path)}"] input`)?.focus();
   }
 
   function compareSelected() {

@@ -12,7 +12,7 @@ const DEFAULTS = {
   grouping: "config",
   band: "range",
   logX: false,
-  logY: false,
+  logY: null, // automatic
   smoothing: 0,
   hidden: [],
   metric: "",
@@ -70,9 +70,9 @@ function parsed(text, fallback) {
   if (typeof fallback === "string") return text;
   try {
     const value = JSON.parse(text);
-    if (fallback === null || Array.isArray(fallback)) {
-      return Array.isArray(value) && value.every((item) => typeof item === "string") ? value : fallback;
-    }
+    const isList = Array.isArray(value) && value.every((item) => typeof item === "string");
+    if (Array.isArray(fallback)) return isList ? value : fallback;
+    if (fallback === null) return isList || typeof value === "boolean" ? value : fallback;
     return typeof value === typeof fallback ? value : fallback;
   } catch {
     return fallback;

@@ -31,7 +31,15 @@ export function swatch({ colour, dash, marker }) {
   return svg(
     "svg",
     { class: "swatch", viewBox: "0 0 36 12", width: 36, height: 12, "aria-hidden": "true" },
-    svg("line", { x1: 0, y1: 6, x2: 36, y2: 6, stroke: paint, "stroke-width": 2, "stroke-dasharray": dash.join(" ") || null }),
+    svg("line", {
+      x1: 0,
+      y1: 6,
+      x2: 36,
+      y2: 6,
+      stroke: paint,
+      "stroke-width": 2,
+      "stroke-dasharray": dash.join(" ") || null,
+    }),
     svg("path", { d: marker, transform: "translate(18 6)", fill: paint }),
   );
 }
