@@ -14,7 +14,10 @@ from experiments.dashboard.modules import join_modules
 from experiments.dashboard.snapshot import to_json
 
 ASSETS = Path(__file__).resolve().parent / "assets"
-STYLES = ("vendor/uplot/uPlot.min.css", "base.css", "controls.css", "table.css", "plot.css")
+STYLES = (
+    "vendor/uplot/uPlot.min.css",
+    *(f"{name}.css" for name in ("base", "controls", "popover", "table", "bars", "plot")),
+)
 PLOT_LIBRARY = "vendor/uplot/uPlot.iife.min.js"
 
 

@@ -1,16 +1,13 @@
 // Learning curves of the filtered or selected runs, laid over each other.
 
+import { AXES, chosenOf, linesOf, optionsOf, partsOf, quantitiesOf } from "./curves.js";
 import { button, checkbox, element, keepingFocus, replace, select, setOptions } from "./dom.js";
 import { duration, number, words } from "./format.js";
-import { GROUPINGS, compare, groupRuns } from "./groups.js";
+import { GROUPINGS } from "./groups.js";
 import { drawLines } from "./plot.js";
-import { bandOf, interpolate, points, sharedAbscissas, smooth } from "./statistics.js";
 import { swatch } from "./styles.js";
 
-const AXES = ["update", "tokens", "wall_seconds"];
 const LABELS = { wall_seconds: "wall time" };
-const LOG_FROM = 20; // largest to smallest value: from here on an axis is logarithmic unless somebody chose
-const FIRST = ["valid.perplexity", "valid.loss", "valid.accuracy", "train.loss"]; // what to show before anybody chose
 
 export function createCurvesView(root, app) {
   const { state } = app;
@@ -98,7 +95,7 @@ export function createCurvesView(root, app) {
     drawn?.destroy();
     [drawn, cursor] = [null, null];
     tip.hidden = true;
-    scene = { ...build(quantity.field.value, axis.field.value), scale };
+    scene = { ...linesOf(app, quantity.field.value, axis.field.value), scale };
     const { abscissas, lines, all, logY: isLog } = scene;
     logY.field.checked = isLog;
     updateLegend(all);
@@ -112,7 +109,7 @@ export function createCurvesView(root, app) {
       );
     else {
       replace(canvas);
-      const [split, ...name] = quantity.field.value.split(".");
+      const [split, name] = partsOf(quantity.field.value);
       const log = isLog ? ", log" : "";
       drawn = drawLines(canvas, {
         abscissas,
@@ -123,7 +120,7 @@ export function createCurvesView(root, app) {
             log: state.logX,
             kind: axis.field.value === "wall_seconds" ? "seconds" : "number",
           },
-          y: { label: `${split} ${words(name.join("."))}${log}`, log: isLog, kind: "number" },
+          y: { label: `${split} ${words(name)}${log}`, log: isLog, kind: "number" },
         },
         onCursor: (index, nearest) => {
           cursor = index;
@@ -141,36 +138,6 @@ export function createCurvesView(root, app) {
     ]
       .filter(Boolean)
       .join(" ");
-  }
-
-  /** The lines of the chosen quantity: `all`, and the `lines` among them that are not switched off. */
-  function build(chosen, x) {
-    const [split, ...rest] = chosen.split(".");
-    const name = rest.join(".");
-    const columns = app.shown.map((run) => run.column(split, name)).filter(Boolean);
-    const scales = { logX: state.logX, logY: state.logY ?? isWide(columns) };
-    const all = [];
-    for (const group of groupRuns(app.shown, state.grouping)) {
-      const curves = group.runs
-        .map((run) => points(run.column(split, x), run.column(split, name), scales))
-        .filter((curve) => curve.x.length)
-        .map((curve) => ({ x: curve.x, y: smooth(curve.y, state.smoothing) }));
-      if (curves.length) all.push({ ...group, curves, style: app.styleOf(group) });
-    }
-    const shown = all.filter((line) => !state.hidden.includes(line.key));
-    const abscissas = sharedAbscissas(
-      shown.flatMap((line) => line.curves),
-      { logX: state.logX },
-    );
-    const lines = shown.map((line) => ({
-      ...line,
-      ...bandOf(
-        line.curves.map((curve) => interpolate(curve, abscissas)),
-        state.band,
-      ),
-      hasBand: line.curves.length > 1,
-    }));
-    return { abscissas, lines, all, logY: scales.logY };
   }
 
   function updateLegend(all) {
@@ -252,38 +219,4 @@ function valueAt(line, index) {
   if (index === undefined || index < 0 || line.mean[index] === null) return ["", ""];
   const edges = line.count[index] > 1 ? `[${number(line.low[index])}, ${number(line.high[index])}]` : "";
   return [number(line.mean[index]), edges];
-}
-
-/** Whether the finite values are positive and span so much that a linear axis would hide the end of a curve. */
-function isWide(columns) {
-  let [low, high] = [Infinity, -Infinity];
-  for (const column of columns) {
-    for (const value of column) {
-      if (value < low) low = value;
-      if (value > high) high = value;
-    }
-  }
-  return low > 0 && high / low > LOG_FROM;
-}
-
-/** [split, quantity] pairs that some run has, sorted. */
-function quantitiesOf(runs) {
-  const found = new Map(runs.flatMap((run) => run.quantities).map((pair) => [pair.join("."), pair]));
-  return [...found.values()].sort(([one, a], [other, b]) => compare(other, one) || compare(a, b));
-}
-
-function optionsOf(found) {
-  const groups = Map.groupBy(
-    found.filter(([, name]) => !AXES.includes(name)),
-    ([split]) => split,
-  );
-  return [...groups].map(([split, pairs]) => ({
-    label: split,
-    options: pairs.map(([, name]) => [`${split}.${name}`, `${split} ${words(name)}`]),
-  }));
-}
-
-function chosenOf(found, wanted) {
-  const names = found.filter(([, name]) => !AXES.includes(name)).map((pair) => pair.join("."));
-  return [wanted, ...FIRST].find((name) => names.includes(name)) ?? names[0] ?? "";
 }
