@@ -6,7 +6,7 @@ import { bandOf, interpolate, points, sharedAbscissas, smooth } from "./statisti
 
 export const AXES = ["update", "tokens", "wall_seconds"];
 const LOG_FROM = 20; // largest to smallest value: from here on an axis is logarithmic unless somebody chose
-const FIRST = ["valid.perplexity", "valid.loss", "valid.accuracy", "train.loss"]; // what to show before anybody chose
+const FIRST = ["valid.perplexity", "valid.accuracy", "valid.loss", "train.loss"]; // what to show before anybody chose
 
 /** [split, quantity] pairs that some run has, sorted. */
 export function quantitiesOf(runs) {
