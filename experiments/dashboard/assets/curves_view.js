@@ -132,7 +132,10 @@ export function createCurvesView(root, app) {
     const thinned = app.shown.some((run) => run.splits.some((split) => run.rows(split).held < run.rows(split).all));
     note.textContent = [
       "Drag to zoom.",
-      "A value is that of the mean over the seeds that reached this point, with the band in brackets.",
+      "Between logged rows a line is straight.",
+      state.grouping === "run"
+        ? ""
+        : "A value is the mean over the seeds that reached this point, in brackets the band.",
       state.smoothing ? "Lines and bands are of smoothed runs." : "",
       thinned ? "Long histories are thinned: evenly spaced rows and the extremes; history.jsonl has all." : "",
     ]

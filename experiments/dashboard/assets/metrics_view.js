@@ -117,47 +117,45 @@ function barRow(bar, name, scale, app) {
   );
 }
 
-function drawing(bar, name, { share, zero }, app) {
+function drawing(bar, name, { at, marks }, app) {
   const paint = `var(${app.styleOf(bar).colour})`;
-  const [from, to] = [Math.min(zero, share(bar.mean)), Math.max(zero, share(bar.mean))];
-  const at = (value) => `${(100 * value).toFixed(2)}%`;
+  const fromZero = app.state.fromZero;
+  const std = bar.std ?? 0;
   return element(
     "div",
     { class: "bar" },
-    app.state.fromZero &&
-      element("div", { class: "fill", style: { left: at(from), width: at(to - from), background: paint } }),
-    bar.std !== null &&
-      element("div", {
-        class: "whisker",
-        style: {
-          left: at(share(bar.mean - bar.std)),
-          width: at(share(bar.mean + bar.std) - share(bar.mean - bar.std)),
-        },
-      }),
-    ...bar.runs.map((run) =>
-      element("div", {
-        class: "dot",
-        style: { left: at(share(run.metrics[name])) },
-        title: `${run.label}: ${number(run.metrics[name])}`,
-      }),
-    ),
-    !app.state.fromZero && element("div", { class: "mean", style: { left: at(share(bar.mean)), background: paint } }),
+    ...marks.map((value) => element("div", { class: "mark", style: { left: at(value) } })),
+    fromZero && element("div", { class: "fill", style: { ...at.span(0, bar.mean), background: paint } }),
+    std > 0 && element("div", { class: "whisker", style: at.span(bar.mean - std, bar.mean + std) }),
+    ...bar.runs.map((run) => dot(run.metrics[name], run.label, at)),
+    !fromZero && element("div", { class: "mean", style: { left: at(bar.mean), background: paint } }),
   );
 }
 
-/** From values to shares of the width, over everything drawn and, where bars stand on it, zero. */
+function dot(value, label, at) {
+  return element("div", { class: "dot", style: { left: at(value) }, title: `${label}: ${number(value)}` });
+}
+
+/**
+ * An axis over everything drawn and, where bars stand on it, zero: `at` gives a value's place as a share of the width,
+ * `at.span` the style of what lies between two values, `marks` the values of its ticks.
+ */
 function scaleOf(bars, fromZero) {
   const ends = bars.flatMap((bar) => [bar.low, bar.high, bar.mean - (bar.std ?? 0), bar.mean + (bar.std ?? 0)]);
-  let [low, high] = [Math.min(...ends, ...(fromZero ? [0] : [])), Math.max(...ends, ...(fromZero ? [0] : []))];
-  if (low === high) [low, high] = [low - (Math.abs(low) * 0.1 || 1), high + (Math.abs(high) * 0.1 || 1)];
-  if (!fromZero) [low, high] = [low - (high - low) * 0.05, high + (high - low) * 0.05];
-  const share = (value) => (value - low) / (high - low);
-  return { share, zero: Math.min(1, Math.max(0, share(0))), low, high };
+  if (fromZero) ends.push(0);
+  let [low, high] = [Math.min(...ends), Math.max(...ends)];
+  const margin = low === high ? Math.abs(low) * 0.1 || 1 : fromZero ? 0 : (high - low) * 0.05;
+  [low, high] = [low - margin, high + margin];
+  const share = (value) => (100 * (value - low)) / (high - low);
+  const at = (value) => `${share(value).toFixed(2)}%`;
+  at.span = (one, other) => ({
+    left: at(Math.min(one, other)),
+    width: `${Math.abs(share(other) - share(one)).toFixed(2)}%`,
+  });
+  return { at, marks: linearTicks(low, high, 4) };
 }
 
-function ticksOf({ share, low, high }) {
-  const marks = linearTicks(low, high, 4).map((value) =>
-    element("span", { text: tick(value), style: { left: `${(100 * share(value)).toFixed(2)}%` } }),
-  );
-  return element("div", { class: "ticks", "aria-hidden": "true" }, ...marks);
+function ticksOf({ at, marks }) {
+  const texts = marks.map((value) => element("span", { text: tick(value), style: { left: at(value) } }));
+  return element("div", { class: "ticks", "aria-hidden": "true" }, ...texts);
 }

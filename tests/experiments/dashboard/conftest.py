@@ -12,6 +12,7 @@ import pytest
 
 from experiments.dashboard.__main__ import write_dashboard
 from experiments.records import RunFolder
+from tests.experiments.dashboard.pages import ROPE, write
 from tests.experiments.dashboard.synthetic import write_store
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -106,6 +107,22 @@ def thousand(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_store(folder, 1_000)
     write_dashboard(folder, folder / "dashboard.html")
     return folder / "dashboard.html"
+
+
+@pytest.fixture
+def page_file(write_run: Write, results: Path) -> Path:
+    """Seven runs: three seeds of RoPE, two of NoPE under two protocols, one failed, one running."""
+    for seed, values in ROPE.items():
+        write_run("rope", seed, rows=rows_of(values), metrics={"test_perplexity": values[-1], "test_loss": 1.5})
+    for protocol, identity, absolute in (("controlled", "aaaaaaaa", "none"), ("published", "bbbbbbbb", "sinusoidal")):
+        config = f"seed: 1\nprotocol: {{name: {protocol}, absolute: {absolute}}}\n"
+        write_run(
+            "none", 1, identity=identity, protocol=protocol, config=config, rows=rows_of([12.0, 9.0, 7.0]),
+            metrics={"test_perplexity": 7.0},
+        )  # fmt: skip
+    write_run("lrpe_unitary", 1, status="failed", error="RuntimeError: loss is nan", rows=rows_of([20.0]))
+    write_run("lrpe_unitary", 2, status=None, rows=rows_of([20.0, 15.0]))
+    return write(results)
 
 
 def rows_of(
