@@ -31,8 +31,8 @@ def test_new_rows_runs_and_results_appear_without_a_reload(
         assert page.inner_text("#live") == "live"
         page.click("#tab-runs")
         page.focus(".runs tbody input")
-        running.close("finished", to_update=200, metrics={"test_perplexity": 8.25})
         write_run("none", 1, status=None)
+        running.close("finished", to_update=200, metrics={"test_perplexity": 8.25})
         page.locator(".runs td", has_text="8.2500").wait_for()
         assert page.inner_text("#count") == "2 runs"
         focused = page.evaluate("document.activeElement.closest('tr')?.dataset.key")
