@@ -136,7 +136,7 @@ def test_an_average_is_of_the_seeds_that_every_column_has() -> None:
     measured = {"a": {1: 0.5, 2: 0.7}, "b": {1: 0.9, 3: 0.1}}
     records = {
         ("rope", "p", (f"task={task}",)): [
-            record(seed, metrics={"valid_score": score}) for seed, score in seeds.items()
+            record(seed, metrics={"valid_score": score}) for seed, score in found.items()
         ]
         for task, found in measured.items()
     }
