@@ -20,14 +20,14 @@ from data_prep.standard_library import Document, library_documents
 from data_prep.text_source import SPLITS
 
 ENDS = frozenset(".?!")
-WINDOW = 3
+WINDOW = 8
 ORDER_WORDS = range(6, 33)
 CONTENT_WORDS = range(5, 41)
 ORIGINAL, SHUFFLED = "1", "0"
 SUMMARY, DESCRIPTION = "1", "0"
 RULES = {
     "pydoc_order": f"sentences of {ORDER_WORDS[0]} to {ORDER_WORDS[-1]} tokens, each once; every other one by SHA-256 "
-    f"shuffled within windows of {WINDOW}, the first token and the last kept (0), the others as they are (1)",
+    f"with windows of {WINDOW} in reverse, the first token and the last kept (0), the others as they are (1)",
     "pydoc_content": f"sentences of {CONTENT_WORDS[0]} to {CONTENT_WORDS[-1]} tokens, each once; the first of a "
     "function's docstring (1), or any of a module's, a class' or a topic's documentation (0); "
     "as many of each, by SHA-256",
@@ -78,11 +78,12 @@ def _sentences(document: Document) -> Iterator[Sentence]:
 def order_examples(sentences: Iterable[Sentence]) -> list[tuple[str, str]]:
     """Whether a sentence is in its own order (1) or locally shuffled (0): a bag of words cannot tell.
 
-    Every other sentence, in the order of their SHA-256, is shuffled within windows of three words; the first word and
+    Every other sentence, in the order of their SHA-256, has each window of eight words in reverse; the first word and
     the last mark stay where they are. Each sentence is used once, in one of the two forms, so both classes draw their
     words from the same distribution, and none gives the other away.
     """
-    usable = sorted((s.words for s in sentences if len(s.words) in ORDER_WORDS and _can_shuffle(s.words)), key=_rank)
+    usable = [s.words for s in sentences if len(s.words) in ORDER_WORDS and shuffle_locally(s.words) != s.words]
+    usable.sort(key=_rank)
     even = len(usable) // 2 * 2
     return [
         (" ".join(words), ORIGINAL) if at % 2 == 0 else (" ".join(shuffle_locally(words)), SHUFFLED)
@@ -91,22 +92,14 @@ def order_examples(sentences: Iterable[Sentence]) -> list[tuple[str, str]]:
 
 
 def shuffle_locally(words: Sequence[str]) -> tuple[str, ...]:
-    """Each window of three words in another order, where its words differ; the first and the last word stay."""
-    shuffled = list(words[:1])
-    for start, window in _windows(words):
-        drawn = [window[at] for at in sorted(range(len(window)), key=lambda at: _rank((*words, str(start + at))))]
-        shuffled += drawn if drawn != window else window[1:] + window[:1]
-    return (*shuffled, *words[-1:])
+    """Each window of eight words in reverse order; the first and the last word stay.
 
-
-def _windows(words: Sequence[str]) -> list[tuple[int, list[str]]]:
-    """Where each window starts, and its words; the first and the last word are in none."""
-    inner = len(words) - 1
-    return [(start, list(words[start : min(start + WINDOW, inner)])) for start in range(1, inner, WINDOW)]
-
-
-def _can_shuffle(words: Sequence[str]) -> bool:
-    return any(len(set(window)) > 1 for _, window in _windows(words))
+    Neighbours change sides, so that a model has to know before from after; random orders ask the same in a way that
+    takes a small model longer to learn.
+    """
+    inner = words[1:-1]
+    windows = [inner[start : start + WINDOW][::-1] for start in range(0, len(inner), WINDOW)]
+    return (*words[:1], *(word for window in windows for word in window), *words[-1:])
 
 
 def content_examples(sentences: Iterable[Sentence]) -> list[tuple[str, str]]:
