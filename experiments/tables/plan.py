@@ -118,7 +118,7 @@ def make_plan(spec: TableSpec, request: Request, resolve: Resolve) -> Plan:
             if word.partition("=")[0] in fixed:
                 remedy = "; choose them with rows=..." if what == "rows" else ""
                 raise UserError(f"'{word}': the {what} of table {spec.name} differ in this{remedy}")
-    columns = spec.columns_of(request.profile)
+    columns = spec.columns_of(request.profile, request.columns)
     variants = tuple(dict.fromkeys(column.overrides for column in columns if column.metric))
     resolved = {
         (row, protocol, variant): (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -81,17 +81,29 @@ class TableSpec:
         chosen = wanted or self.rows_by_profile.get(profile) or keys
         return tuple(row for row in self.rows if row.key in chosen)
 
-    def columns_of(self, profile: str) -> tuple[Column, ...]:
-        """The columns that a profile has.
+    def columns_of(self, profile: str, wanted: Sequence[str] | None = None) -> tuple[Column, ...]:
+        """The columns asked for, else those that the profile has, in the table's order. An average stays while two of
+        its columns do, and is then of these.
 
         Raises:
-            UserError: it has none.
+            UserError: there is no such column, or none for this profile.
         """
         columns = tuple(column for column in self.columns if not column.profiles or profile in column.profiles)
-        if not any(column.metric for column in columns):
+        names = [column.name for column in columns if column.metric]
+        if not names:
             known = sorted({name for column in self.columns for name in column.profiles})
             raise UserError(f"table {self.name} has no columns for profile={profile}{nearest(profile, known)}")
-        return columns
+        for name in wanted or ():
+            if name not in names:
+                raise UserError(
+                    f"columns={name}: unknown{nearest(name, names)} (columns of {self.name}: {', '.join(names)})"
+                )
+        kept = wanted or names
+        return tuple(
+            column
+            for column in columns
+            if (column.metric and column.name in kept) or len(set(column.average_of) & set(kept)) > 1
+        )
 
     def seeds(self, profile: str) -> list[int]:
         """1 to the number of seeds that the profile asks for."""
