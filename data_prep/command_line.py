@@ -9,8 +9,9 @@ from typing import Any, NoReturn
 
 from data_prep.errors import DataError
 
-EMBEDDED = ("pydoc", "digits")
+EMBEDDED = ("pydoc", "pydoc_bpe", "digits")
 IMAGES = ("cifar10", "cifar100", "imagenet")
+TAKE_BPE = ("wikitext2_bpe", "wikitext103_bpe")
 
 
 def build_parser(name: str) -> argparse.ArgumentParser:
@@ -24,13 +25,16 @@ def build_parser(name: str) -> argparse.ArgumentParser:
         parser.add_argument(
             "--allow-other-counts", action="store_true", help="accept data without the published counts"
         )
-    if name == "wikitext103_bpe":
-        parser.add_argument(
+    if name in TAKE_BPE:
+        bpe = parser.add_mutually_exclusive_group()
+        bpe.add_argument(
             "--bpe",
             type=Path,
             metavar="DIR",
-            help="GPT-2's BPE: encoder.json and vocab.bpe (or vocab.json and merges.txt), and dict.txt if wanted",
+            help="GPT-2's BPE instead of the hub's, or a prepared folder's: encoder.json and vocab.bpe (or vocab.json "
+            "and merges.txt), and dict.txt if wanted",
         )
+        bpe.add_argument("--train-bpe", type=int, metavar="SIZE", help="train one on the train split, e.g. 8192")
     if name in IMAGES:
         _add_image_options(parser, name)
     return parser
@@ -65,7 +69,7 @@ def summary(folder: Path) -> str:
 def _text_lines(manifest: dict[str, Any]) -> list[str]:
     lines = [
         f"  vocabulary {manifest['vocabulary']:,} ({manifest['words']:,} words), counts: {manifest['counts']}, "
-        f"identity {manifest['identity'][:12]}",
+        f"{_bpe(manifest)}identity {manifest['identity'][:12]}",
     ]
     for split, counts in manifest["splits"].items():
         lines.append(
@@ -85,6 +89,11 @@ def _image_lines(manifest: dict[str, Any]) -> list[str]:
     if manifest["skipped"]:
         lines.append(f"  {len(manifest['skipped']):,} files left out, e.g. {manifest['skipped'][0]}")
     return lines
+
+
+def _bpe(manifest: dict[str, Any]) -> str:
+    bpe = manifest.get("bpe")
+    return f"BPE {bpe['kind']} {bpe['size']:,}, " if bpe else ""
 
 
 def main(name: str, arguments: list[str] | None = None) -> NoReturn:

@@ -7,7 +7,7 @@ import os
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from data_prep.errors import DataError
@@ -15,6 +15,10 @@ from data_prep.text_source import decode_lines
 
 ROWS = 4096
 PROBE_SECONDS = 5
+
+
+class HubError(DataError):
+    """The hub does not deliver, and will not for the next data set either."""
 
 
 def require_hub(what: str, instead: str) -> None:
@@ -36,7 +40,7 @@ def require_hub(what: str, instead: str) -> None:
         return  # it answered
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise DataError(unreachable(what, f"{endpoint}: {reason}", instead)) from error
+        raise HubError(unreachable(what, f"{endpoint}: {reason}", instead)) from error
 
 
 def unreachable(what: str, reason: str, instead: str) -> str:
@@ -45,6 +49,43 @@ def unreachable(what: str, reason: str, instead: str) -> str:
         f"cannot get {what} from the Hugging Face hub ({reason}). Without the hub: {instead}. "
         "With a copy in the hub's own cache: set HF_HUB_OFFLINE=1"
     )
+
+
+def load_splits(
+    identifier: str, configuration: str, revision: str | None, splits: Sequence[str], instead: str
+) -> Mapping[str, Any]:
+    """Splits of a data set of the hub, by name (``datasets.Dataset`` each).
+
+    Args:
+        identifier: ``owner/name`` on the hub.
+        configuration: of that data set.
+        revision: commit, branch or tag.
+        splits: that it must have.
+        instead: what to do without the hub, for messages.
+
+    Raises:
+        DataError: the hub cannot be reached, or does not have the data.
+    """
+    what = f"{identifier} ({configuration})"
+    require_hub(what, instead)
+    import datasets  # seconds to import, and needed on this path only
+
+    try:
+        rows = datasets.load_dataset(identifier, configuration, revision=revision)
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise HubError(unreachable(what, reason, instead)) from error
+    missing = [name for name in splits if name not in rows]
+    if missing:
+        raise DataError(f"{what} has no split {missing[0]!r} at revision {revision}: found {', '.join(rows)}")
+    return rows
+
+
+def resolved_revision(rows: Mapping[str, Any]) -> str | None:
+    """The commit that was read, from the addresses of the files that ``datasets`` downloaded."""
+    addresses = next(iter(rows.values())).info.download_checksums or {}
+    found = (re.search(r"@([0-9a-f]{40})/", address) for address in addresses)
+    return next((match[1] for match in found if match), None)
 
 
 class HubRows:
@@ -68,18 +109,7 @@ class HubRows:
     def __init__(self, identifier: str, configuration: str, revision: str | None, instead: str) -> None:
         self.identifier, self.configuration, self.revision = identifier, configuration, revision
         self._digests: dict[str, str] = {}
-        what = f"{identifier} ({configuration})"
-        require_hub(what, instead)
-        import datasets  # seconds to import, and needed on this path only
-
-        try:
-            self._rows = datasets.load_dataset(identifier, configuration, revision=revision)
-        except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise DataError(unreachable(what, reason, instead)) from error
-        missing = [name for name in self.HUB_SPLITS.values() if name not in self._rows]
-        if missing:
-            raise DataError(f"{what} has no split {missing[0]!r} at revision {revision}: found {', '.join(self._rows)}")
+        self._rows = load_splits(identifier, configuration, revision, tuple(self.HUB_SPLITS.values()), instead)
 
     def blocks(self, split: str) -> Iterator[list[str]]:
         digest = hashlib.sha256()
@@ -110,12 +140,6 @@ class HubRows:
         return {
             "kind": "hub",
             "id": f"{self.identifier}/{self.configuration}",
-            "revision": self._resolved() or self.revision,
+            "revision": resolved_revision(self._rows) or self.revision,
             "files": {self.HUB_SPLITS[split]: {"sha256": digest} for split, digest in self._digests.items()},
         }
-
-    def _resolved(self) -> str | None:
-        """The commit that was read, from the addresses of the files that ``datasets`` downloaded."""
-        addresses = self._rows["train"].info.download_checksums or {}
-        found = (re.search(r"@([0-9a-f]{40})/", address) for address in addresses)
-        return next((match[1] for match in found if match), None)

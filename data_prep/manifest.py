@@ -5,20 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from data_prep.errors import DataError
-from data_prep.text_source import SPLITS
 
 SCHEMA = 1
 FILE = "manifest.json"
-# The files that prepared data of each kind can consist of; `kind` in a manifest, text where it is not named.
-TEXT = ("dict.txt", *(f"{split}.{suffix}" for split in SPLITS for suffix in ("bin", "idx")))
-IMAGES = ("classes.txt", *(f"{split}.arrow" for split in SPLITS))
-PREPARED = frozenset({*TEXT, *IMAGES})
+# What a prepared folder may hold: of a corpus, of images, and, in folders of its own, of a sentence task.
+_OWN = re.compile(
+    r"manifest\.json|dict\.txt|encoder\.json|vocab\.bpe|(train|valid|test)\.(bin|idx)"
+    r"|classes\.txt|(train|valid|test)\.arrow"
+    r"|(input0|input1|label)/(dict\.txt|\w+\.(bin|idx|label))|index/\w+\.txt"
+)
 
 
 def sha256_of(path: Path) -> str:
@@ -27,41 +29,65 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def files_below(folder: Path) -> list[str]:
+    """Paths of all files below ``folder``, relative to it, with forward slashes, in order; without the manifest."""
+    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+    return sorted(path for path in found if path != FILE)
+
+
+def is_own(path: str) -> bool:
+    """Whether a file of this relative path may be part of a prepared folder."""
+    return _OWN.fullmatch(path) is not None
+
+
 def build_manifest(
     folder: Path,
     *,
-    kind: str,
     name: str,
     counts: str,
-    files: Sequence[str],
+    splits: Mapping[str, Mapping[str, Any]],
+    source: Mapping[str, Any],
+    rules: Mapping[str, Any],
+    vocabulary: Mapping[str, int] | None = None,
     identified: Mapping[str, Any] | None = None,
-    **entries: Any,
+    described: Mapping[str, Any] | None = None,
+    by_checksums: bool = True,
 ) -> dict[str, Any]:
     """Describe the prepared files of ``folder``.
 
-    ``identity`` is the SHA-256 over the name, the kind of counts and what identifies the data: the same data prepared
-    by the same rules has it on every machine, wherever it came from.
+    ``identity`` is the SHA-256 over the name, the kind of counts, the checksums of the prepared files and
+    ``identified``: the same text prepared by the same rules has it on every machine, wherever it came from.
 
     Args:
-        kind: ``text`` or ``images``.
         counts: ``published`` (verified), ``other`` (verification waived) or ``none`` (nothing published to verify).
-        files: names of the prepared files.
-        identified: what identifies the data; the checksums of its files where None.
-        entries: further entries of the manifest: ``splits`` (sizes of each), ``source`` (kind, id, revision, and more),
-            ``rules`` (how the source became the prepared files), and those of the kind.
+        splits: of each split its sizes: tokens (one ``</s>`` a line), unknown tokens and their rate, and lines or
+            rows; or images.
+        source: kind, id, revision and files of the source.
+        rules: how the source became the prepared files.
+        vocabulary: of text: ``size`` of the dictionary and the ``words`` in it.
+        identified: entries that the identity covers too.
+        described: entries that it does not.
+        by_checksums: False: the identity leaves out the checksums, since the same data may come in other bytes.
     """
-    described = {file: {"bytes": (folder / file).stat().st_size, "sha256": sha256_of(folder / file)} for file in files}
-    if identified is None:
-        identified = {"files": {file: entry["sha256"] for file, entry in described.items()}}
-    canonical = json.dumps({"name": name, "counts": counts, **identified}, sort_keys=True, separators=(",", ":"))
+    names = files_below(folder)
+    files = {file: {"bytes": (folder / file).stat().st_size, "sha256": sha256_of(folder / file)} for file in names}
+    checksums = {file: entry["sha256"] for file, entry in files.items()}
+    content = {"name": name, "counts": counts, **(identified or {})}
+    if by_checksums:
+        content["files"] = checksums
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return {
         "schema": SCHEMA,
-        "kind": kind,
         "name": name,
         "identity": hashlib.sha256(canonical.encode()).hexdigest(),
         "counts": counts,
-        **entries,
-        "files": described,
+        **(identified or {}),
+        **(described or {}),
+        "splits": splits,
+        **({"vocabulary": vocabulary["size"], "words": vocabulary["words"]} if vocabulary else {}),
+        "rules": rules,
+        "files": files,
+        "source": source,
         "python": platform.python_version(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -107,11 +133,12 @@ def check(folder: Path | str, full: bool = False) -> dict[str, Any]:
     """
     folder = Path(folder)
     manifest = load_manifest(folder)
-    for file in required_files(manifest):
-        path = folder / file
-        expected = manifest["files"].get(file)
-        if expected is None:
+    within, suffix = "input0/" if "task" in manifest else "", "arrow" if manifest.get("kind") == "images" else "bin"
+    for split in manifest["splits"]:
+        if (file := f"{within}{split}.{suffix}") not in manifest["files"]:
             raise DataError(f"{folder / FILE} does not name {file}; prepare the data again with --force")
+    for file, expected in manifest["files"].items():
+        path = folder / file
         if not path.is_file():
             raise DataError(f"missing {path}; prepare the data again")
         if (found := path.stat().st_size) != expected["bytes"]:
@@ -119,10 +146,3 @@ def check(folder: Path | str, full: bool = False) -> dict[str, Any]:
         if full and (digest := sha256_of(path)) != expected["sha256"]:
             raise DataError(f"{path} has SHA-256 {digest} and its manifest says {expected['sha256']}; prepare it again")
     return manifest
-
-
-def required_files(manifest: Mapping[str, Any]) -> tuple[str, ...]:
-    """The files that prepared data of a manifest's kind consists of."""
-    if manifest.get("kind", "text") == "text":
-        return TEXT
-    return ("classes.txt", *(f"{split}.arrow" for split in manifest["splits"]))

@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from data_prep.bpe import BytePairEncoder
+from data_prep.bpe_training import train_encoder
 from data_prep.dictionary import UNKNOWN, Dictionary
 from data_prep.errors import DataError
 from data_prep.indexed_writer import IndexedWriter
-from data_prep.manifest import TEXT, build_manifest, write_manifest
+from data_prep.manifest import build_manifest, write_manifest
 from data_prep.progress import Progress
 from data_prep.text_source import SPLITS, TextSource
+from data_prep.tokens import Tokenise, split_words
 from data_prep.verification import PublishedCounts, SplitCounts
 from data_prep.workspace import check_disk
-
-Tokenise = Callable[[Sequence[str]], list[list[str]]]
 
 NUMBER_BYTES_PER_TEXT_BYTE = 1.0  # a word and its space are rarely shorter than the 2 or 4 bytes of a number
 INDEX_BYTES = 32 << 20
 SMALL_FIRST = ("valid", "test", "train")  # so that a wrong folder is refused at once
-
-
-def split_words(lines: Sequence[str]) -> list[list[str]]:
-    """Words between white space, as fairseq splits them."""
-    return [line.split() for line in lines]
 
 
 @dataclass(frozen=True)
@@ -40,17 +36,24 @@ class Corpus:
         source: where the text comes from.
         rules: how text becomes tokens, in words, for the manifest. Other rules make prepared data stale.
         published: the counts that the text must have.
-        tokenise: lines to lists of words.
         threshold: words that are rarer in train are unknown.
-        dictionary: a given dictionary instead of one by count.
+        encoder: a byte-pair encoding instead of words; its numbers are the words then, and none of them is unknown.
+        train_bpe: entries of an encoding to train on the train split, instead of a given one.
+        identified: entries of the manifest that tell it from other forms of the same data set.
     """
 
     source: TextSource
     rules: Mapping[str, Any]
     published: PublishedCounts = field(default_factory=PublishedCounts)
-    tokenise: Tokenise = split_words
     threshold: int = 1
-    dictionary: Dictionary | None = None
+    encoder: BytePairEncoder | None = None
+    train_bpe: int | None = None
+    identified: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def tokenise(self) -> Tokenise:
+        """Lines to lists of words."""
+        return self.encoder or split_words
 
     def fill(self, folder: Path, name: str, allow_other_counts: bool = False) -> dict[str, Any]:
         """:func:`fill` for this corpus."""
@@ -77,16 +80,19 @@ def fill(folder: Path, name: str, corpus: Corpus, allow_other_counts: bool = Fal
     published = PublishedCounts() if allow_other_counts else corpus.published
     progress = Progress(name)
     try:
-        dictionary = corpus.dictionary or _build_dictionary(corpus, published, progress)
+        if corpus.train_bpe is not None:
+            corpus = _with_trained_encoder(corpus, published, progress)
+        given = corpus.encoder.dictionary if corpus.encoder else None
+        dictionary = given or _build_dictionary(corpus, published, progress)
         splits = {split: _write_split(folder, split, corpus, published, dictionary, progress) for split in SMALL_FIRST}
     finally:
         progress.close()
     dictionary.save(folder / "dict.txt")
+    if corpus.encoder:
+        corpus.encoder.save(folder)
     manifest = build_manifest(
         folder,
-        kind="text",
         name=name,
-        files=TEXT,
         counts="none" if not corpus.published else "other" if allow_other_counts else "published",
         splits={
             split: {
@@ -97,13 +103,30 @@ def fill(folder: Path, name: str, corpus: Corpus, allow_other_counts: bool = Fal
             }
             for split, counts in ((split, splits[split]) for split in SPLITS)
         },
-        vocabulary=len(dictionary),
-        words=dictionary.words,
+        vocabulary={"size": len(dictionary), "words": dictionary.words},
         source=corpus.source.describe(),
         rules=corpus.rules,
+        identified={**corpus.identified, **({"bpe": corpus.encoder.describe()} if corpus.encoder else {})},
     )
     write_manifest(folder, manifest)
     return manifest
+
+
+def _with_trained_encoder(corpus: Corpus, published: PublishedCounts, progress: Progress) -> Corpus:
+    """Train on train once the small splits have their lines: a wrong folder is refused before minutes are spent."""
+    for split in SMALL_FIRST[:-1]:
+        lines = sum(map(len, corpus.source.blocks(split)))
+        published.verify_split(split, corpus.source.label(split), lines=lines)
+    encoder = train_encoder(_shown(corpus, progress), corpus.train_bpe, corpus.source.label("train"))
+    return replace(corpus, encoder=encoder, train_bpe=None)
+
+
+def _shown(corpus: Corpus, progress: Progress) -> Iterator[list[str]]:
+    lines = 0
+    for block in corpus.source.blocks("train"):
+        yield block
+        lines += len(block)
+        progress.show("training the BPE", lines, unit="lines")
 
 
 def _build_dictionary(corpus: Corpus, published: PublishedCounts, progress: Progress) -> Dictionary:
@@ -117,8 +140,10 @@ def _build_dictionary(corpus: Corpus, published: PublishedCounts, progress: Prog
             progress.show(f"counting {split}", counts.total() + lines)
         tokens = counts.total() + lines
         _refuse_empty(corpus, split, tokens - lines)
-        published.verify_split(split, corpus.source.label(split), tokens, lines)
+        published.verify_split(split, corpus.source.label(split), lines=lines, tokens=tokens)
     published.verify_types(corpus.source.label("train"), len(counts.keys() | {"</s>", "<unk>"}))
+    if corpus.encoder:  # all of its numbers, so that other text (a task's sentences) has no unknown ones
+        return Dictionary.build(Counter({word: counts[word] for word in corpus.encoder.words}), threshold=0)
     return Dictionary.build(counts, corpus.threshold)
 
 
@@ -140,7 +165,7 @@ def _write_split(
             unknown += int(np.count_nonzero(ids == UNKNOWN))
             progress.show(f"writing {split}", tokens)
         _refuse_empty(corpus, split, tokens - lines)
-        published.verify_split(split, corpus.source.label(split), tokens, lines)
+        published.verify_split(split, corpus.source.label(split), lines=lines, tokens=tokens)
     return SplitCounts(tokens, lines, unknown)
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from data_prep.command_line import main
-from data_prep.errors import DataError
 from data_prep.preparation import Corpus
 from data_prep.prose import RULES as PROSE_RULES
 from data_prep.prose import paragraphs
@@ -20,6 +19,7 @@ from data_prep.standard_library import library_texts
 from data_prep.text_source import SPLITS
 
 NAME = "pydoc"
+OPTIONS = ("source", "revision", "bpe", "train_bpe")  # that embedded text does not have
 THRESHOLD = 2
 # Of the hundred values that a module's name can draw; 16 in a hundred are held out.
 VALID, TEST = range(8, 16), range(24, 32)
@@ -80,9 +80,7 @@ def corpus(request: Request) -> Corpus:
     Raises:
         DataError: a source or revision was asked for, or the library's sources are not there.
     """
-    for option in ("source", "revision", "bpe"):
-        if getattr(request, option) is not None:
-            raise DataError(f"{NAME} is embedded: it takes no {option}")
+    request.refuse_options(NAME, *OPTIONS, why="is embedded")
     return Corpus(EmbeddedText(library_texts()), RULES, threshold=THRESHOLD)
 
 

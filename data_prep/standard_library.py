@@ -5,8 +5,11 @@ from __future__ import annotations
 import ast
 import sysconfig
 import warnings
+from collections import deque
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from data_prep.errors import DataError
 
@@ -17,14 +20,33 @@ LEFT_OUT = frozenset({
 })  # fmt: skip
 SITE_MODULES = frozenset({"sitecustomize", "usercustomize"})
 TOPICS = "pydoc_data.topics"
-_HAS_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_HOLDS_STATEMENTS = (ast.stmt, ast.ExceptHandler, ast.match_case)
+_KINDS: dict[type[ast.AST], str] = {
+    ast.Module: "module",
+    ast.ClassDef: "class",
+    ast.FunctionDef: "function",
+    ast.AsyncFunctionDef: "function",
+}
+
+
+class Document(NamedTuple):
+    """A docstring or a documentation topic; ``kind`` is what it documents: module, class, function or topic."""
+
+    kind: str
+    text: str
 
 
 def library_texts(root: Path | None = None) -> Iterator[tuple[str, list[str]]]:
-    """The texts of each module, in the order of the modules' names.
+    """The texts of each module: :func:`library_documents` without their kinds."""
+    for module, documents in library_documents(root):
+        yield module, [document.text for document in documents]
+
+
+def library_documents(root: Path | None = None) -> Iterator[tuple[str, tuple[Document, ...]]]:
+    """The documents of each module, in the order of the modules' names.
 
     Args:
-        root: the standard library's folder; default: that of the running interpreter.
+        root: the standard library's folder; default: that of the running interpreter, which is read once a process.
 
     Yields:
         The module's dotted name and its docstrings in the order of the source; each documentation topic of
@@ -33,7 +55,15 @@ def library_texts(root: Path | None = None) -> Iterator[tuple[str, list[str]]]:
     Raises:
         DataError: the library's sources are not there as files.
     """
-    root = Path(root if root is not None else sysconfig.get_paths()["stdlib"])
+    yield from _running_library() if root is None else _read(Path(root))
+
+
+@cache
+def _running_library() -> tuple[tuple[str, tuple[Document, ...]], ...]:
+    return tuple(_read(Path(sysconfig.get_paths()["stdlib"])))
+
+
+def _read(root: Path) -> Iterator[tuple[str, tuple[Document, ...]]]:
     modules = sorted((_module_name(path.relative_to(root)), path) for path in _sources(root))
     if not any(name == TOPICS for name, _ in modules):
         raise DataError(
@@ -47,7 +77,7 @@ def library_texts(root: Path | None = None) -> Iterator[tuple[str, list[str]]]:
         if name == TOPICS:
             yield from _topics(tree, path)
         else:
-            yield name, [text for node in ast.walk(tree) if (text := _docstring(node))]
+            yield name, tuple(document for node in _statements(tree) if (document := _docstring(node)))
 
 
 def _sources(root: Path) -> Iterator[Path]:
@@ -73,14 +103,25 @@ def _parse(path: Path) -> ast.Module | None:
             raise DataError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _docstring(node: ast.AST) -> str | None:
-    return ast.get_docstring(node) if isinstance(node, _HAS_DOCSTRING) else None
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """In the order of ``ast.walk``, without the expressions: they hold no docstrings and are most of the nodes."""
+    waiting: deque[ast.AST] = deque([tree])
+    while waiting:
+        node = waiting.popleft()
+        yield node
+        waiting.extend(child for child in ast.iter_child_nodes(node) if isinstance(child, _HOLDS_STATEMENTS))
 
 
-def _topics(tree: ast.Module, path: Path) -> Iterator[tuple[str, list[str]]]:
+def _docstring(node: ast.AST) -> Document | None:
+    kind = _KINDS.get(type(node))
+    text = ast.get_docstring(node) if kind else None
+    return Document(kind, text) if kind and text else None
+
+
+def _topics(tree: ast.Module, path: Path) -> Iterator[tuple[str, tuple[Document, ...]]]:
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
             topics: dict[str, str] = ast.literal_eval(node.value)
-            yield from ((f"{TOPICS}.{name}", [text]) for name, text in sorted(topics.items()))
+            yield from ((f"{TOPICS}.{name}", (Document("topic", text),)) for name, text in sorted(topics.items()))
             return
     raise DataError(f"{path} holds no table of topics")

@@ -11,6 +11,7 @@ from data_prep.errors import DataError
 
 SPLITS = ("train", "valid", "test")
 BLOCK_BYTES = 4 << 20
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 LONGEST_LINE = 64 << 20
 
 
@@ -39,16 +40,17 @@ class LocalFiles:
     Args:
         folder: where the files are.
         names: file name of each split.
+        byte_order_mark: accept, and leave out, a mark at the start of a file.
 
     Raises:
         DataError: the folder or a file is not there.
     """
 
-    def __init__(self, folder: Path, names: Mapping[str, str]) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, names: Mapping[str, str], byte_order_mark: bool = False) -> None:
+        self.folder, self._names, self._byte_order_mark = folder, dict(names), byte_order_mark
         self.paths = {split: folder / name for split, name in names.items()}
         self._digests: dict[str, str] = {}
-        expected = ", ".join(names[split] for split in SPLITS)
+        expected = ", ".join(names.values())
         if not folder.is_dir():
             raise DataError(f"no folder {folder}: --source names a folder that holds {expected}")
         missing = [str(path) for path in self.paths.values() if not path.is_file()]
@@ -63,6 +65,8 @@ class LocalFiles:
             with path.open("rb") as file:
                 for block in _whole_lines(file.read, str(path)):
                     digest.update(block)
+                    if self._byte_order_mark and line == 1:
+                        block = block.removeprefix(BYTE_ORDER_MARK)
                     lines = decode_lines(block, str(path), line)
                     line += len(lines)
                     yield lines
@@ -79,8 +83,8 @@ class LocalFiles:
 
     def describe(self) -> dict[str, Any]:
         files = {
-            path.name: {"bytes": path.stat().st_size, "sha256": self._digests[split]}
-            for split, path in self.paths.items()
+            name: {"bytes": self.paths[split].stat().st_size, "sha256": self._digests[split]}
+            for split, name in self._names.items()
         }
         return {"kind": "local", "id": str(self.folder.resolve()), "revision": None, "files": files}
 
@@ -120,7 +124,7 @@ def decode_lines(block: bytes, label: str, first_line: int) -> list[str]:
 
     if (position := block.find(b"\0")) >= 0:
         raise refuse(position, "a NUL byte")
-    if first_line == 1 and block.startswith(b"\xef\xbb\xbf"):
+    if first_line == 1 and block.startswith(BYTE_ORDER_MARK):
         raise refuse(0, "a byte-order mark, which would enter the first word")
     if b"\r" in block:
         block = block.replace(b"\r\n", b"\n")

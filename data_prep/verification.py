@@ -34,14 +34,14 @@ class PublishedCounts:
     def __bool__(self) -> bool:
         return bool(self.tokens or self.lines or self.types)
 
-    def verify_split(self, split: str, label: str, tokens: int, lines: int) -> None:
-        """Refuse a split whose counts are not the published ones.
+    def verify_split(self, split: str, label: str, *, lines: int, tokens: int | None = None) -> None:
+        """Refuse a split whose counts are not the published ones; None stands for a count that is not known yet.
 
         Raises:
             DataError: names the file, what was found and what was expected.
         """
         for unit, found, expected in (("tokens", tokens, self.tokens), ("lines", lines, self.lines)):
-            if split in expected and found != expected[split]:
+            if split in expected and found is not None and found != expected[split]:
                 raise DataError(
                     f"{label} has {found:,} {unit} and the published {split} split has {expected[split]:,}: it is "
                     "another text, another tokenisation or a truncated copy. --allow-other-counts prepares it all the "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from data_prep.hub import HubRows
-from data_prep.text_source import LocalFiles, TextSource
+from data_prep.text_source import SPLITS, LocalFiles, TextSource
 
 HUB_ID = "Salesforce/wikitext"
 HUB_REVISION = "b08601e04326c79dfdd32d625aee71d232d685c3"
@@ -16,13 +16,18 @@ WORD_RULES = {
 }
 
 
+def file_names(suffix: str) -> dict[str, str]:
+    """The name of each split's file."""
+    return {split: f"wiki.{split}.{suffix}" for split in SPLITS}
+
+
 def wikitext_source(configuration: str, suffix: str, source: Path | None, revision: str | None) -> TextSource:
     """Files ``wiki.{train,valid,test}.<suffix>`` in ``source``, or the hub's rows where ``source`` is None.
 
     Raises:
         DataError: neither is there.
     """
-    names = {split: f"wiki.{split}.{suffix}" for split in ("train", "valid", "test")}
+    names = file_names(suffix)
     if source is not None:
         return LocalFiles(source, names)
     instead = f"call it with --source DIR, where DIR holds {', '.join(names.values())}"

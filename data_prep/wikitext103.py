@@ -18,6 +18,7 @@ PUBLISHED = PublishedCounts(tokens={"train": 103_227_021, "valid": 217_646, "tes
 
 def corpus(request: Request) -> Corpus:
     """WikiText-103 with the counts of Merity et al. 2016, table 1."""
+    request.refuse_options(NAME, "bpe", "train_bpe", why=f"has words as tokens ({NAME}_bpe has pieces)")
     source = wikitext_source("wikitext-103-v1", "tokens", request.source, request.revision)
     return Corpus(source, RULES, PUBLISHED)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from data_prep.errors import DataError
-from data_prep.manifest import FILE, PREPARED
+from data_prep.manifest import FILE, files_below, is_own
 
 _LEFT_BEHIND = re.compile(r"\.(partial|replaced)-(\d+)$")
 
@@ -65,7 +65,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
 
 def _flush(folder: Path) -> None:
     """On disk before the rename: a loss of power leaves the old folder or the whole new one."""
-    for path in (*folder.iterdir(), folder):
+    for path in (*folder.rglob("*"), folder):
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -83,9 +83,9 @@ def refuse_foreign(target: Path) -> None:
         return
     if not target.is_dir():
         raise DataError(f"{target} is in the way: it is a file, and the prepared folder goes there")
-    names = {path.name for path in target.iterdir()}
-    foreign = sorted(names - {*PREPARED, FILE})
-    if foreign or (names and FILE not in names):
+    names = files_below(target)
+    foreign = [name for name in names if not is_own(name)]
+    if foreign or (names and not (target / FILE).exists()):
         found = f"holds {foreign[0]}" if foreign else f"has no {FILE}"
         raise DataError(f"{target} {found}, so it was not prepared here: move it away, or choose another --out")
 

@@ -1,4 +1,4 @@
-"""Score a checkpoint: the perplexity of a language model, or the accuracy of an image classifier.
+"""The metrics of a checkpoint: perplexity, a task's accuracy and the like, as its family measures them.
 
     python -m experiments.evaluate run=results/runs/alm/rope-1a2b3c4d/seed1
     python -m experiments.evaluate checkpoint=model.pt split=valid context_window=400
@@ -7,16 +7,13 @@
 Keys:
     run             a run's folder: its best checkpoint is scored
     checkpoint      or any checkpoint file
-    split           train, valid or test               [test; valid where images have no test]
-    data            another folder of prepared data                       [the checkpoint's]
-    batch_size      samples scored at once                                [as in training]
-    device          auto, cpu or cuda                                     [auto]
-  of text:
-    context_window  tokens of context that every scored token has at least               [0]
-  of images:
-    images          a folder <class>/<image> instead of prepared data
-    image_size      pixels, any multiple of the patch size                [as in training]
-    workers         processes that decode                                               [0]
+    split           a split of its data: train, valid, test, ...       [test; valid for sentence tasks and images]
+    context_window  tokens of context that every scored token has at least         [0; autoregressive models]
+    images          a folder <class>/<image> instead of prepared data              [image classifiers]
+    image_size      pixels, any multiple of the patch size                         [as in training; image classifiers]
+    data            another folder of prepared data                                [the checkpoint's]
+    samples         sequences or images at once                                    [as in training]
+    device          auto, cpu or cuda                                              [auto]
 """
 
 from __future__ import annotations
@@ -24,6 +21,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from experiments.arguments import parse
 from experiments.errors import UserError, exit_on_user_error
@@ -34,13 +32,12 @@ class Arguments:
     run: str | None = None
     checkpoint: str | None = None
     split: str | None = None
-    data: str | None = None
-    batch_size: int | None = None
-    device: str = "auto"
     context_window: int = 0
     images: str | None = None
     image_size: int | None = None
-    workers: int = 0
+    data: str | None = None
+    samples: int | None = None
+    device: str = "auto"
 
 
 def checkpoint_path(run: str | None, checkpoint: str | None) -> Path:
@@ -61,50 +58,48 @@ def main() -> None:
         raise UserError(f"no checkpoint at {path}")
     from experiments.engine import checkpoints
     from experiments.engine.device import find_place
+    from experiments.engine.families import family_of_checkpoint
 
     checkpoints.install()
-    cuda = find_place(arguments.device).cuda
-    task = checkpoints.read(path)["cfg"]["task"]["_name"]
-    score = _score_images if task == "lrpe_image_classification" else _score_text
-    print(f"{path}\n{score(path, arguments, cuda)}")
-
-
-def _score_text(path: Path, arguments: Arguments, cuda: bool) -> str:
-    from experiments.engine.families.alm.evaluation import evaluate
-
-    split = arguments.split or "test"
-    score = evaluate(
+    family = family_of_checkpoint(path)
+    options = own_options(family.name, arguments)
+    split = arguments.split or family.splits[-1]
+    found = family.score(
         path,
         split,
         data=Path(arguments.data) if arguments.data else None,
-        context_window=arguments.context_window,
-        sequences=arguments.batch_size,
-        cuda=cuda,
+        samples=arguments.samples,
+        cuda=find_place(arguments.device).cuda,
+        **options,
     )
-    return (
-        f"{split}: perplexity {score.perplexity:.2f}, loss {score.loss:.4f} nats a token, {score.tokens:,} tokens, "
-        f"context window {arguments.context_window}"
-    )
+    print(f"{path}")
+    given = "".join(f", {name.replace('_', ' ')} {value}" for name, value in options.items() if name != "images")
+    print(f"{arguments.images or split}: {shown(found)}{given}")
 
 
-def _score_images(path: Path, arguments: Arguments, cuda: bool) -> str:
-    from experiments.engine.families.imagenet.evaluation import evaluate
+def own_options(family: str, arguments: Arguments) -> dict[str, Any]:
+    """What only one family's checkpoints can be asked.
 
-    score = evaluate(
-        path,
-        arguments.split,
-        data=Path(arguments.data) if arguments.data else None,
-        images=Path(arguments.images) if arguments.images else None,
-        image_size=arguments.image_size,
-        batch_size=arguments.batch_size,
-        workers=arguments.workers,
-        cuda=cuda,
-    )
-    where = arguments.images or arguments.split or "held out"
-    return (
-        f"{where}: top-1 {score.top1:.2f} %, top-5 {score.top5:.2f} %, loss {score.loss:.4f} nats an image, "
-        f"{score.images:,} images"
-    )
+    Raises:
+        UserError: another family's checkpoint is asked.
+    """
+    owners = {"context_window": "alm", "images": "imagenet", "image_size": "imagenet"}
+    given = {name: value for name in owners if (value := getattr(arguments, name))}
+    for name, value in given.items():
+        if owners[name] != family:
+            raise UserError(f"{name}={value}: only checkpoints of experiment={owners[name]} have one, not {family}'s")
+    return given
+
+
+def shown(found: dict[str, float]) -> str:
+    """Metrics as a person reads them, the losses and counts last."""
+    counts = ("tokens", "images")
+    parts = {name: f"{value:,.0f}" if name in counts else f"{value:.4f}" for name, value in found.items()}
+    if "perplexity" in found:
+        parts["perplexity"] = f"{found['perplexity']:.2f}"
+    last = ("loss", *counts)
+    names = [*(name for name in parts if name not in last), *(name for name in last if name in parts)]
+    return ", ".join(f"{parts[name]} {name}" if name in counts else f"{name} {parts[name]}" for name in names)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ Keys:
     top_k        draw among the k most likely                                    [50]
     seed         of the draws                                                    [1]
     unknown      true lets <unk> be drawn                                        [false]
-    bpe          folder with GPT-2's BPE files, for models of wikitext103_bpe    [the hub's]
     data         another folder of prepared data                                 [the checkpoint's]
     device       auto, cpu or cuda                                               [auto]
 """
@@ -23,12 +22,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from data_prep.bpe import GPT2Encoder
 from data_prep.errors import DataError
-from data_prep.manifest import load_manifest
-from data_prep.prose import tokenise
+from data_prep.tokens import load_tokens
 from experiments.arguments import parse
 from experiments.errors import UserError, exit_on_user_error
 from experiments.evaluate import checkpoint_path
@@ -44,7 +40,6 @@ class Arguments:
     top_k: int = 50
     seed: int = 1
     unknown: bool = False
-    bpe: str | None = None
     data: str | None = None
     device: str = "auto"
 
@@ -60,13 +55,16 @@ def main() -> None:
 
     from experiments.engine import checkpoints
     from experiments.engine.device import find_place
-    from experiments.engine.families.alm.evaluation import load
+    from experiments.engine.families import family_of_checkpoint
+    from experiments.engine.loading import load
 
     checkpoints.install()
+    if (family := family_of_checkpoint(path)).name != "alm":
+        raise UserError(f"{path}: experiment={family.name} does not continue a text; give a run of experiment=alm")
     model, config, task = load(path, Path(arguments.data) if arguments.data else None)
     device = "cuda" if find_place(arguments.device).cuda else "cpu"
     dictionary = task.source_dictionary
-    words, show = _codec(Path(config.task.data), arguments.bpe)
+    words, show = _codec(Path(config.task.data))
     prompt = words(arguments.prompt)
     unknown = [word for word in prompt if dictionary.index(word) == dictionary.unk()]
     if unknown:
@@ -90,17 +88,13 @@ def main() -> None:
     print(f"\n{arguments.tokens} tokens, {arguments.tokens / seconds:,.0f} tokens/s", file=sys.stderr)
 
 
-def _codec(data: Path, bpe: str | None) -> tuple[Callable[[str], list[str]], Callable[[str], str]]:
+def _codec(data: Path) -> tuple[Callable[[str], list[str]], Callable[[str], str]]:
     """(text to the words of the data set's dictionary, one such word to text)."""
     try:
-        name: Any = load_manifest(data)["name"]
-        if name == "wikitext103_bpe":
-            encoder = GPT2Encoder(Path(bpe) if bpe else None)
-            return lambda text: encoder([text])[0], encoder.decode
+        tokens = load_tokens(data)
     except DataError as error:
         raise UserError(str(error)) from error
-    split = tokenise if name == "pydoc" else str.split
-    return split, lambda word: f" {word}"
+    return lambda text: tokens.tokenise([text])[0], tokens.text_of
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -58,8 +59,10 @@ class RunFolder:
         return str(self.path)
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, wait: bool = False) -> Iterator[None]:
         """Hold the run for this process; its end, however violent, releases it.
+
+        With ``wait``, a run that another process holds is waited for, and its holder said once.
 
         Raises:
             UserError: another process holds it; the message names host and process.
@@ -71,7 +74,10 @@ class RunFolder:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            raise UserError(f"{self.path} is in use by {_read_holder(holder)}; wait for it or stop it") from None
+            if not wait:
+                raise UserError(f"{self.path} is in use by {_read_holder(holder)}; wait for it or stop it") from None
+            print(f"{self.path} is in use by {_read_holder(holder)}; waiting for it", file=sys.stderr, flush=True)
+            lock.acquire()
         try:
             write_atomically(holder, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
             yield

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from data_prep import check, load_manifest
 from data_prep.errors import DataError
-from experiments.config import identity
+from experiments.config import identity, run_directory
 from experiments.engine import checkpoints
 from experiments.engine.device import Place, find_place
 from experiments.engine.families import family_of
@@ -30,22 +30,33 @@ BYTES_PER_PARAMETER = 4 * 3  # the weights and Adam's two moments, float32
 CHECKPOINTS_AT_ONCE = 3  # last and best may differ, and a third is being written
 
 
-def train_run(config: DictConfig, folder: Path) -> int:
-    """Train, resume or repair one run; the exit code is 0, 1 (it failed) or 128 + signal.
+def train_run(config: DictConfig, folder: Path, wait: bool = False) -> int:
+    """Train, resume or repair one run, and before it the runs that it needs; the exit code is 0, 1 (it failed) or
+    128 + signal.
+
+    Args:
+        config: validated.
+        folder: the run's.
+        wait: for another process that trains this very run, instead of refusing.
 
     Raises:
         UserError: what a person has to mend before this run can start.
     """
     quiet()
+    for required in family_of(config).requirements(config):
+        where = run_directory(required)
+        record = RunFolder(where).load()
+        if (record is None or not record.finished) and (code := train_run(required, where, wait=True)):
+            return code
     place = find_place(config.engine.device)
     data = _check_data(config)
     plan = make_plan(config, place.world_size)
-    name = f"{config.encoding.label} seed {config.seed}"
+    name = run_name(config)
     fairseq = fairseq_config(config, folder, place)
     runs = RunFolder(folder)
     if not place.is_first:
         return _follow(config, fairseq, folder, place, plan, name)
-    with runs.lock():
+    with runs.lock(wait):
         record = runs.load()
         if record is not None and record.finished:
             return 0  # another process finished it while this one waited to start
@@ -55,12 +66,16 @@ def train_run(config: DictConfig, folder: Path) -> int:
         print(plan.text(f"{config.experiment.name} {config.protocol.name} | {name} | {folder}", place.world_size))
         if found:
             print(f"  resuming       from update {start:,} ({found[0].name})")
+        described = family_of(config).describe(config)
+        for what, facts in described.items():
+            print(_shown(what, facts))
         sys.stdout.flush()
         runs.checkpoints.mkdir(parents=True, exist_ok=True)
         runs.write_config(OmegaConf.to_yaml(config))
         run = {
             "experiment": config.experiment.name,
             "encoding": config.encoding.label,
+            **({"task": config.task.name} if "task" in config else {}),
             "protocol": config.protocol.name,
             "profile": config.profile.name,
             "data": config.data.name,
@@ -71,7 +86,7 @@ def train_run(config: DictConfig, folder: Path) -> int:
         plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
         runs.begin(
             run,
-            manifest=build_manifest(plain, data, sys.argv),
+            manifest=build_manifest(plain, data, sys.argv) | described,
             from_update=start,
             parameters={"total": plan.parameters, "encoding": plan.encoding_parameters},
         )
@@ -80,8 +95,22 @@ def train_run(config: DictConfig, folder: Path) -> int:
         return _train(config, fairseq, runs, place, plan, start)
 
 
+def run_name(config: DictConfig) -> str:
+    """What a person calls the run: encoding, task where there is one, seed."""
+    task = f" {config.task.name}" if "task" in config else ""
+    return f"{config.encoding.label}{task} seed {config.seed}"
+
+
+def _shown(what: str, facts: dict[str, Any]) -> str:
+    """Lines for a person, one a fact."""
+    lines = [
+        f"{key}: {', '.join(value) or 'none' if isinstance(value, list) else value}" for key, value in facts.items()
+    ]
+    return "\n".join(f"  {what if index == 0 else '':<14} {line}" for index, line in enumerate(lines))
+
+
 def _train(config: DictConfig, fairseq: DictConfig, runs: RunFolder, place: Place, plan: Plan, start: int) -> int:
-    name = f"{config.encoding.label} seed {config.seed}"
+    name = run_name(config)
     progress = RunProgress(name, plan.updates, plan.counting, start)
     with ExitStack() as stack:
         tracker = stack.enter_context(

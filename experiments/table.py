@@ -54,11 +54,12 @@ def main(
         _say(console, f"{spec.title}: {len(missing)} of {len(plan.jobs)} runs to train")
         logs = plan.results / "tables" / "logs" / request.stem
         try:
-            failures = run_jobs(missing, request.jobs, logs, spec.columns[0], lambda text: _say(console, text), launch)
+            failures = run_jobs(missing, request.jobs, logs, plan.columns[0], lambda text: _say(console, text), launch)
         except Stopped as stopped:
             _say(console, "stopped; finished runs are kept, and the same command goes on from the last checkpoints")
             return 128 + stopped.number
-    results = aggregate(spec, plan.rows, request.protocols, len(plan.seeds), plan.finished(), reference)
+    records = plan.finished()
+    results = aggregate(spec, plan.rows, plan.columns, request.protocols, len(plan.seeds), records, reference)
     _render(plan, results, console)
     for failure in failures:
         _say(console, f"\n{failure.job.name}: {failure.reason}\n{failure.tail}\n  {shlex.join(failure.job.command)}")
@@ -74,13 +75,14 @@ def _render(plan: Plan, results: Results, console: Console) -> None:
     request, records = plan.request, results.records
     grid = make_grid(results, footer(results, request.profile, request.overrides))
     written = write_table(plan.stem, results, grid)
-    written += draw_training_curves(_series(results), plan.stem, plan.spec.title)
+    if len({job.variant for job in plan.jobs}) == 1:  # curves of several tasks do not belong on one axis
+        written += draw_training_curves(_series(results), plan.stem, plan.spec.title)
     print_grid(grid, console)
     if baseline := unigram_line(records):
         _say(console, baseline)
     if lacking := len(plan.missing()):
         _say(console, f"{lacking} of {len(plan.jobs)} runs are not finished; their seeds are not in the means")
-    _say(console, "\ntable and training curves, written to:")
+    _say(console, "\nwritten to:")
     for path in written:
         _say(console, f"  {path}")
     _say_offline_runs(records, plan, console)
@@ -118,6 +120,8 @@ def _say_plan(plan: Plan, console: Console) -> None:
         _say(console, f"{job.name}: {status}  {job.folder}")
         if status != "finished":
             _say(console, f"    {shlex.join(job.command)}")
+    for folder in plan.required():
+        _say(console, f"trained before them: {folder}")
     _say(console, f"{len(plan.missing())} of {len(plan.jobs)} runs to train; nothing was started (dry_run=true)")
 
 

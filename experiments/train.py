@@ -2,6 +2,7 @@
 
     python -m experiments.train experiment=alm encoding=lrpe_unitary seed=1
     python -m experiments.train -m 'encoding=glob(lrpe_*)' seed=1,2,3 hydra/launcher=joblib
+    python -m experiments.train experiment=glue task=all
     torchrun --nproc-per-node 8 -m experiments.train profile=paper
 
 A finished run is not done again; a broken one resumes from its last checkpoint.
@@ -15,6 +16,7 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
+from data_prep.sentence_tasks.catalogue import GLUE
 from experiments.config import check_overrides, run_directory, validate
 from experiments.config.compose import CONF
 from experiments.errors import UserError
@@ -40,6 +42,11 @@ def run(config: DictConfig) -> int:
     return train_run(config, folder)
 
 
+def every_task(word: str) -> str:
+    """``task=all`` as the sweep over GLUE's tasks that it stands for; any other word as it is."""
+    return f"task={','.join(GLUE)}" if word == "task=all" else word
+
+
 @hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")
 def _hydra_main(config: DictConfig) -> None:
     try:
@@ -56,15 +63,17 @@ def main() -> None:
     arguments = sys.argv[1:]
     try:
         if "--help" not in arguments and "--hydra-help" not in arguments:
-            check_overrides(
-                [word for word in arguments if (not word.startswith("-") and "=" in word) or word[:1] in "~+"]
-            )
+            words = [word for word in arguments if (not word.startswith("-") and "=" in word) or word[:1] in "~+"]
+            check_overrides([every_task(word) for word in words])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     # hydra's parser takes -m before the overrides only; a person may write it anywhere
     sweep = [word for word in arguments if word in ("-m", "--multirun")]
-    sys.argv[1:] = [*sweep, *(word for word in arguments if word not in sweep)]
+    overrides = [every_task(word) for word in arguments if word not in sweep]
+    if not sweep and "task=all" in arguments:
+        sweep = ["-m"]
+    sys.argv[1:] = [*sweep, *overrides]
     _hydra_main()
 
 

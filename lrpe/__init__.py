@@ -2,7 +2,14 @@
 
 from lrpe.attention import LinearAttention, SoftmaxAttention
 from lrpe.encodings import ENCODINGS, LRPE, build_encoding
-from lrpe.models import DecoderConfig, DecoderLM, VisionConfig, VisionTransformer
+from lrpe.models import (
+    BidirectionalEncoder,
+    DecoderConfig,
+    DecoderLM,
+    EncoderConfig,
+    VisionConfig,
+    VisionTransformer,
+)
 from lrpe.ops import linear_attention
 
 __version__ = "0.1.0"
@@ -10,8 +17,10 @@ __version__ = "0.1.0"
 __all__ = [
     "ENCODINGS",
     "LRPE",
+    "BidirectionalEncoder",
     "DecoderConfig",
     "DecoderLM",
+    "EncoderConfig",
     "LinearAttention",
     "SoftmaxAttention",
     "VisionConfig",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,7 +83,7 @@ class ImageCorpus:
         check_disk(folder, source.size() + INDEX_BYTES)
         published = PublishedImages() if allow_other_counts else self.published
         published.verify(source.label("train"), "classes", len(source.classes), published.classes)
-        digest = hashlib.sha256("\n".join(source.classes).encode())
+        digest = hashlib.sha256(json.dumps([source.classes, dict(self.rules)], sort_keys=True).encode())
         splits, corrupt = {}, []
         progress = Progress(name)
         try:
@@ -99,18 +100,19 @@ class ImageCorpus:
         (folder / "classes.txt").write_text("".join(f"{name}\n" for name in source.classes), encoding="utf-8")
         manifest = build_manifest(
             folder,
-            kind="images",
             name=name,
             counts="none" if not self.published else "other" if allow_other_counts else "published",
-            files=["classes.txt", *(f"{split}.arrow" for split in source.splits)],
-            # The Arrow files hold what libraries of several versions write differently: the images count.
-            identified={"images": digest.hexdigest(), "rules": dict(self.rules), **self.notes},
             splits=splits,
-            classes=len(source.classes),
-            skipped=[f"{item.name}: {item.fault}" for item in corrupt][:KEPT],
-            notes=dict(self.notes),
             source=source.describe(),
             rules=self.rules,
+            # Arrow's own bytes differ between its versions: the images count.
+            by_checksums=False,
+            identified={"images": digest.hexdigest(), "notes": dict(self.notes)},
+            described={
+                "kind": "images",
+                "classes": len(source.classes),
+                "skipped": [f"{item.name}: {item.fault}" for item in corrupt][:KEPT],
+            },
         )
         write_manifest(folder, manifest)
         return manifest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,7 +96,7 @@ def _check_overrides(overrides: list[str]) -> None:
     try:
         base = hydra_compose("train", overrides=choices)
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(_missing_preset(error)) from None
+        raise UserError(_missing_group(error)) from None
     known = sorted(_leaves(base)) + groups
     for override in keys:
         if not _known(base, override.key_or_group):
@@ -155,12 +156,16 @@ def _leaves(node: DictConfig, prefix: str = "") -> Iterator[str]:
             yield from _leaves(child, name + ".")
 
 
-def _missing_preset(error: Exception) -> str:
+def _missing_group(error: Exception) -> str:
+    """What to do about a group, or a preset, that this experiment does not have."""
     text = _first_line(error)
     if "preset/" in text:
         name = text.split("preset/")[1].split("'")[0]
         presets = sorted(path.stem for path in (CONF / "preset").glob("*.yaml"))
         return f"no preset '{name}' for this experiment and profile; there are: {', '.join(presets)}"
+    if match := re.match(r"Could not override '(.+)'\. No match", text):
+        remedy = "; tasks belong to experiment=glue" if match[1] == "task" else ""
+        return f"'{match[1]}=' is no choice of this experiment{remedy}"
     return text
 
 

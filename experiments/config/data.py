@@ -6,11 +6,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from data_prep import load_manifest, prepare
+from data_prep import TASKS, load_manifest, prepare, prepare_task
 from data_prep.errors import DataError
 from experiments.errors import UserError
 
-EMBEDDED = ("pydoc", "digits")  # needs no download, so it is prepared on first use
+EMBEDDED = ("pydoc", "pydoc_bpe", "digits")  # need no download, so they are prepared on first use
 
 
 def data_identity(config: DictConfig) -> str:
@@ -19,15 +19,34 @@ def data_identity(config: DictConfig) -> str:
     Raises:
         UserError: the data is not there, with the command that prepares it, or it is damaged.
     """
-    folder, name = Path(config.data.folder), config.data.name
+    folder = Path(config.data.folder)
     try:
         if not (folder / "manifest.json").is_file():
-            if name not in EMBEDDED or folder.name != name:
-                raise UserError(
-                    f"no prepared data in {folder}: run  python -m data_prep.{name}  (or make data-{name}), "
-                    "or set data.folder, or LRPE_DATA, to where it lies"
-                )
-            prepare(name, out=folder.parent)
+            if "task" in config:
+                _prepare_task(config, folder)
+            else:
+                _prepare(config.data.name, folder)
         return str(load_manifest(folder)["identity"])
     except DataError as error:
         raise UserError(str(error)) from error
+
+
+def _prepare(name: str, folder: Path) -> None:
+    if name not in EMBEDDED or folder.name != name:
+        raise UserError(
+            f"no prepared data in {folder}: run  python -m data_prep.{name}  (or make data-{name}), "
+            "or set data.folder, or LRPE_DATA, to where it lies"
+        )
+    prepare(name, out=folder.parent)
+
+
+def _prepare_task(config: DictConfig, folder: Path) -> None:
+    task, tokens = config.task.name, Path(config.pretraining.data.folder)
+    if not TASKS[task].embedded or folder != Path(config.paths.data) / "glue" / tokens.name / task:
+        raise UserError(
+            f"no prepared data in {folder}: run  python -m data_prep.glue --task {task} --tokens {tokens}  "
+            "(with --source DIR for GLUE's own folders), or set data.folder to where it lies"
+        )
+    if not (tokens / "manifest.json").is_file():
+        _prepare(config.pretraining.data.name, tokens)
+    prepare_task(task, tokens, out=Path(config.paths.data))

@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.config.data import data_identity
-from experiments.config.schema import SCHEMAS
+from experiments.config.pretraining import pretraining_identity
 
 
 def scientific(config: DictConfig) -> dict[str, Any]:
@@ -21,13 +21,15 @@ def scientific(config: DictConfig) -> dict[str, Any]:
     its files where they are prepared.
     """
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    own = SCHEMAS[plain["experiment"]["name"]].identified
-    chosen = {key: plain[key] for key in ("encoding", "attention", "protocol", "model", "recipe", *own)}
+    chosen = {key: plain[key] for key in ("encoding", "attention", "protocol", "model", "recipe")}
     chosen["encoding"] = {key: chosen["encoding"][key] for key in ("label", "name", "options")}
     for group in ("protocol", "model", "recipe"):
         chosen[group] = {key: value for key, value in chosen[group].items() if key != "name"}
     chosen["experiment"] = plain["experiment"]["name"]
     chosen["data"] = {"name": plain["data"]["name"], "identity": data_identity(config)}
+    if "task" in plain:  # what a task says of a recipe stands in the recipe
+        chosen["task"] = {key: plain["task"][key] for key in ("name", "metric")}
+        chosen["pretraining"] = pretraining_identity(config)
     if plain["engine"]["fairseq"]:
         chosen["fairseq"] = plain["engine"]["fairseq"]
     return chosen
@@ -40,6 +42,7 @@ def identity(config: DictConfig) -> str:
 
 
 def run_directory(config: DictConfig) -> Path:
-    """``<results>/runs/<experiment>/<encoding>-<identity>/seed<k>``."""
-    name = f"{config.encoding.label}-{identity(config)}"
+    """``<results>/runs/<experiment>/<encoding>-<identity>/seed<k>``, the task (if any) before the identity."""
+    task = f"-{config.task.name}" if "task" in config else ""
+    name = f"{config.encoding.label}{task}-{identity(config)}"
     return Path(config.paths.results) / "runs" / config.experiment.name / name / f"seed{config.seed}"

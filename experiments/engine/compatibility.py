@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,5 +16,6 @@ def install() -> None:
 
     fairseq's line-by-line blocks (``sample_break_mode=eos``) use ``np.compat.long``, which numpy 2 removed."""
     LOGGER.setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message="'pin_memory' argument is set as true")  # its loaders ask for it on a CPU
     if not hasattr(np, "compat"):
         np.compat = SimpleNamespace(long=int)

@@ -52,26 +52,29 @@ class Results:
         return list({record.folder: record for record in every}.values())
 
 
+Records = Mapping[tuple[str, str, tuple[str, ...]], Sequence[Record]]
+
+
 def aggregate(
     spec: TableSpec,
     rows: Sequence[Row],
+    table_columns: Sequence[Column],
     protocols: Sequence[str],
     wanted: int,
-    records: Mapping[tuple[str, str], Sequence[Record]],
+    records: Records,
     reference: Mapping[tuple[str, str], float],
 ) -> Results:
-    """Combine finished ``records``, given by (row key, protocol), with ``wanted`` seeds a cell.
+    """Combine finished ``records``, given by (row key, protocol, column overrides), with ``wanted`` seeds a cell.
 
     The spread is the sample standard deviation (n - 1), and None for one seed. The best mean of a column is marked,
     and so is every other mean within one standard deviation (the best row's) of it.
     """
-    columns = tuple((protocol, column) for protocol in protocols for column in spec.columns)
+    columns = tuple((protocol, column) for protocol in protocols for column in table_columns)
     grid: list[list[Cell]] = []
     for row in rows:
         cells = []
         for protocol, column in columns:
-            found = [value_of(record, column) for record in records.get((row.key, protocol), ())]
-            values = [value for value in found if value is not None]
+            values = list(values_by_seed(row.key, protocol, column, table_columns, records).values())
             mean = statistics.fmean(values) if values else None
             std = statistics.stdev(values) if len(values) > 1 else None
             paper = reference.get((row.key, column.name))
@@ -83,10 +86,31 @@ def aggregate(
         if column.compare:
             _compare(grid, index, [row.key for row in rows], spec.baseline)
     lines = tuple(
-        Line(row, tuple(cells), {protocol: tuple(records.get((row.key, protocol), ())) for protocol in protocols})
+        Line(row, tuple(cells), {protocol: _records_of(row.key, protocol, records) for protocol in protocols})
         for row, cells in zip(rows, grid, strict=True)
     )
     return Results(spec, tuple(protocols), columns, lines)
+
+
+def values_by_seed(
+    row: str, protocol: str, column: Column, columns: Sequence[Column], records: Records
+) -> dict[int, float]:
+    """What was measured, by seed; an average has the seeds that all of its columns have."""
+    if column.average_of:
+        averaged = [other for other in columns if other.metric and other.name in column.average_of]
+        parts = [values_by_seed(row, protocol, other, columns, records) for other in averaged]
+        seeds = [seed for seed in parts[0] if all(seed in part for part in parts)] if parts else []
+        return {seed: statistics.fmean(part[seed] for part in parts) * column.scale for seed in seeds}
+    found = {
+        record["run"]["seed"]: value_of(record, column) for record in records.get((row, protocol, column.overrides), ())
+    }
+    return {seed: value for seed, value in found.items() if value is not None}
+
+
+def _records_of(row: str, protocol: str, records: Records) -> tuple[Record, ...]:
+    return tuple(
+        record for (key, under, _), found in records.items() if (key, under) == (row, protocol) for record in found
+    )
 
 
 def value_of(record: Mapping[str, Any], column: Column) -> float | None:

@@ -10,16 +10,18 @@ from pathlib import Path
 from experiments.errors import UserError
 from experiments.records import Record, load_record
 from experiments.tables.request import Request
-from experiments.tables.spec import Row, TableSpec
+from experiments.tables.spec import Column, Row, TableSpec
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """Where a config's run lives: its folder, its identity, and the root of all results."""
+    """Where a config's run lives: its folder, its identity, the root of all results, and the folders of the runs that
+    it starts from (and trains first where they are missing)."""
 
     folder: Path
     identity: str
     results: Path
+    requires: tuple[Path, ...] = ()
 
 
 Resolve = Callable[[list[str]], Resolved]
@@ -27,7 +29,7 @@ Resolve = Callable[[list[str]], Resolved]
 
 @dataclass(frozen=True)
 class Job:
-    """One run that a table needs."""
+    """One run that a table needs. ``variant`` holds the overrides of its columns."""
 
     row: Row
     protocol: str
@@ -35,10 +37,13 @@ class Job:
     overrides: tuple[str, ...]
     folder: Path
     identity: str
+    variant: tuple[str, ...] = ()
+    requires: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
-        return f"{self.row.key} ({self.protocol}) seed {self.seed}"
+        variant = "".join(f" {word.partition('=')[2]}" for word in self.variant)
+        return f"{self.row.key}{variant} ({self.protocol}) seed {self.seed}"
 
     @property
     def command(self) -> list[str]:
@@ -66,6 +71,7 @@ class Plan:
     spec: TableSpec
     request: Request
     rows: tuple[Row, ...]
+    columns: tuple[Column, ...]
     seeds: tuple[int, ...]
     jobs: tuple[Job, ...]
     results: Path
@@ -76,19 +82,26 @@ class Plan:
         return self.results / "tables" / self.request.stem
 
     def missing(self) -> list[Job]:
-        """The runs that are not finished, in the table's order, first seeds first."""
+        """The runs that are not finished: first seeds first, then column by column, so that runs which start from the
+        same one do not wait for it side by side."""
         # Two protocols may come to the same run: it is trained once.
         jobs = {job.folder: job for job in reversed(self.jobs)}.values()
         missing = [job for job in reversed(jobs) if (record := job.record()) is None or not record.finished]
-        return sorted(missing, key=lambda job: job.seed)
+        variants = list(dict.fromkeys(job.variant for job in self.jobs))
+        return sorted(missing, key=lambda job: (job.seed, variants.index(job.variant)))
 
-    def finished(self) -> dict[tuple[str, str], list[Record]]:
-        """The finished records by (row key, protocol), seeds in order."""
-        found: dict[tuple[str, str], list[Record]] = {}
+    def required(self) -> list[Path]:
+        """The folders of unfinished runs that missing ones start from."""
+        folders = dict.fromkeys(folder for job in self.missing() for folder in job.requires)
+        return [folder for folder in folders if (record := load_record(folder)) is None or not record.finished]
+
+    def finished(self) -> dict[tuple[str, str, tuple[str, ...]], list[Record]]:
+        """The finished records by (row key, protocol, column overrides), seeds in order."""
+        found: dict[tuple[str, str, tuple[str, ...]], list[Record]] = {}
         for job in self.jobs:
             record = job.record()
             if record is not None and record.finished:
-                found.setdefault((job.row.key, job.protocol), []).append(record)
+                found.setdefault((job.row.key, job.protocol, job.variant), []).append(record)
         return found
 
 
@@ -99,36 +112,56 @@ def make_plan(spec: TableSpec, request: Request, resolve: Resolve) -> Plan:
         UserError: a row, seed count, profile or override that cannot be.
     """
     rows = spec.select(request.profile, list(request.rows) if request.rows else None)
-    fixed = {word.partition("=")[0] for row in spec.rows for word in row.overrides}
-    for word in request.overrides:
-        if word.partition("=")[0] in fixed:
-            raise UserError(f"'{word}': the rows of table {spec.name} differ in this; choose them with rows=...")
+    for what, parts in (("rows", spec.rows), ("columns", spec.columns)):
+        fixed = {word.partition("=")[0] for part in parts for word in part.overrides}
+        for word in request.overrides:
+            if word.partition("=")[0] in fixed:
+                remedy = "; choose them with rows=..." if what == "rows" else ""
+                raise UserError(f"'{word}': the {what} of table {spec.name} differ in this{remedy}")
+    columns = spec.columns_of(request.profile, request.columns)
+    variants = tuple(dict.fromkeys(column.overrides for column in columns if column.metric))
     resolved = {
-        (row, protocol): (overrides := _overrides(spec, request, row, protocol), resolve([*overrides, "seed=1"]))
+        (row, protocol, variant): (
+            overrides := _overrides(spec, request, row, protocol, variant),
+            resolve([*overrides, "seed=1"]),
+        )
         for protocol in request.protocols
         for row in rows
+        for variant in variants
     }
     seeds = request.seeds or tuple(spec.seeds(request.profile))
     jobs = [
-        Job(row, protocol, seed, (*overrides, f"seed={seed}"), where.folder.with_name(f"seed{seed}"), where.identity)
-        for (row, protocol), (overrides, where) in resolved.items()
+        Job(
+            row,
+            protocol,
+            seed,
+            (*overrides, f"seed={seed}"),
+            where.folder.with_name(f"seed{seed}"),
+            where.identity,
+            variant,
+            tuple(folder.with_name(f"seed{seed}") for folder in where.requires),
+        )
+        for (row, protocol, variant), (overrides, where) in resolved.items()
         for seed in seeds
     ]
     _refuse_twins(jobs)
-    return Plan(spec, request, rows, seeds, tuple(jobs), next(iter(resolved.values()))[1].results)
+    return Plan(spec, request, rows, columns, seeds, tuple(jobs), next(iter(resolved.values()))[1].results)
 
 
 def resolve_config(overrides: list[str]) -> Resolved:
     """Compose with the project's own loader; the identity prepares embedded text, whose checksum it needs."""
     from experiments.config import compose, identity, run_directory
+    from experiments.config.pretraining import pretraining_config
 
     config = compose(overrides)
-    return Resolved(run_directory(config), identity(config), Path(config.paths.results))
+    starts = "pretraining" in config and config.pretraining.start == "run"
+    requires = (run_directory(pretraining_config(config)),) if starts else ()
+    return Resolved(run_directory(config), identity(config), Path(config.paths.results), requires)
 
 
-def _overrides(spec: TableSpec, request: Request, row: Row, protocol: str) -> list[str]:
+def _overrides(spec: TableSpec, request: Request, row: Row, protocol: str, variant: tuple[str, ...]) -> list[str]:
     chosen = [f"experiment={spec.experiment}", f"profile={request.profile}", f"protocol={protocol}"]
-    return [*chosen, *row.overrides, *request.overrides]
+    return [*chosen, *row.overrides, *variant, *request.overrides]
 
 
 def _refuse_twins(jobs: Sequence[Job]) -> None:
@@ -136,4 +169,4 @@ def _refuse_twins(jobs: Sequence[Job]) -> None:
     for job in jobs:
         twin = seen.setdefault((job.folder, job.protocol), job)
         if twin is not job:
-            raise UserError(f"rows {twin.row.key} and {job.row.key} are the same run ({job.identity}); leave one out")
+            raise UserError(f"{twin.name} and {job.name} are the same run ({job.identity}); leave one out")

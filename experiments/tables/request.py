@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from experiments.errors import UserError, nearest
 from experiments.tables.spec import CONF, table_names
 
-OWN_KEYS = ("table", "profile", "protocol", "seeds", "rows", "jobs", "dry_run", "render_only")
+OWN_KEYS = ("table", "profile", "protocol", "seeds", "rows", "columns", "jobs", "dry_run", "render_only")
 # Overrides of these say where and how to run, not what: the table keeps its name.
 _NOT_SCIENTIFIC = ("tracker", "paths", "engine", "data.folder", "hydra", "local")
 
@@ -21,9 +21,10 @@ usage: python -m experiments.table table=NAME [profile=demo] [protocol=controlle
 
   table=NAME           one of: {tables}
   profile=NAME         demo (CPU, minutes), small (one GPU, hours), paper (the paper's recipe); default demo
-  protocol=NAME        controlled (default) or published; both side by side: protocol=published,controlled
+  protocol=NAME        controlled (default) or published; both side by side: protocol=both
   seeds=5              seeds 1 to 5; a list names them: seeds=1,2,3 (one seed alone: seeds=7,)
   rows=a,b             these rows only
+  columns=a,b          these columns only, and their runs (e.g. tasks: columns=cola,rte)
   jobs=N               train N runs at a time; each writes to a log file
   dry_run=true         only say what would be trained
   render_only=true     train nothing, render what is finished
@@ -47,6 +48,7 @@ class Request:
     protocols: tuple[str, ...] = ("controlled",)
     seeds: tuple[int, ...] | None = None
     rows: tuple[str, ...] | None = None
+    columns: tuple[str, ...] | None = None
     jobs: int = 1
     dry_run: bool = False
     render_only: bool = False
@@ -87,9 +89,10 @@ def parse_request(arguments: Sequence[str]) -> Request:
     return Request(
         table=given["table"],
         profile=given.get("profile", "demo"),
-        protocols=_names("protocol", given.get("protocol", "controlled")),
+        protocols=_protocols(given.get("protocol", "controlled")),
         seeds=_seeds(given["seeds"]) if "seeds" in given else None,
         rows=_names("rows", given["rows"]) if "rows" in given else None,
+        columns=_names("columns", given["columns"]) if "columns" in given else None,
         jobs=_positive("jobs", given.get("jobs", "1")),
         dry_run=_truth("dry_run", given.get("dry_run", "false")),
         render_only=_truth("render_only", given.get("render_only", "false")),
@@ -113,6 +116,10 @@ def _is_scientific(word: str) -> bool:
     if key.startswith("engine.fairseq"):
         return True
     return not any(key == other or key.startswith(other + ".") for other in _NOT_SCIENTIFIC)
+
+
+def _protocols(value: str) -> tuple[str, ...]:
+    return ("published", "controlled") if value == "both" else _names("protocol", value)
 
 
 def _names(key: str, value: str) -> tuple[str, ...]:

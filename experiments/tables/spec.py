@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -21,18 +21,32 @@ DIRECTIONS = ("min", "max", "none")
 
 @dataclass(frozen=True)
 class Column:
-    """One measured quantity. ``metric`` is a path in ``record.json``; shown is its value times ``scale``."""
+    """One measured quantity; shown is its value times ``scale``.
 
-    metric: str
+    Attributes:
+        metric: path in ``record.json``.
+        overrides: what makes the runs of this column beside what makes the row, e.g. ``[task=cola]``.
+        profiles: the profiles that have the column; empty for all.
+        key: its name in a reference and in ``average_of``; by default the metric's.
+        average_of: instead of a metric, the keys of the columns whose mean it is, seed by seed.
+    """
+
     header: str
     direction: str
     digits: int
+    metric: str = ""
     scale: float = 1.0
     compare: bool = False
+    overrides: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+    key: str = ""
+    average_of: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        """The metric's last part, or for a group such as ``parameters.total`` the group: the key in a reference."""
+        """``key``, or the metric's last part, or for a group such as ``parameters.total`` the group."""
+        if self.key:
+            return self.key
         group, _, last = self.metric.rpartition(".")
         return group if last == "total" else last
 
@@ -66,6 +80,30 @@ class TableSpec:
                 raise UserError(f"rows={key}: unknown{nearest(key, keys)} (rows of {self.name}: {', '.join(keys)})")
         chosen = wanted or self.rows_by_profile.get(profile) or keys
         return tuple(row for row in self.rows if row.key in chosen)
+
+    def columns_of(self, profile: str, wanted: Sequence[str] | None = None) -> tuple[Column, ...]:
+        """The columns asked for, else those that the profile has, in the table's order. An average stays while two of
+        its columns do, and is then of these.
+
+        Raises:
+            UserError: there is no such column, or none for this profile.
+        """
+        columns = tuple(column for column in self.columns if not column.profiles or profile in column.profiles)
+        names = [column.name for column in columns if column.metric]
+        if not names:
+            known = sorted({name for column in self.columns for name in column.profiles})
+            raise UserError(f"table {self.name} has no columns for profile={profile}{nearest(profile, known)}")
+        for name in wanted or ():
+            if name not in names:
+                raise UserError(
+                    f"columns={name}: unknown{nearest(name, names)} (columns of {self.name}: {', '.join(names)})"
+                )
+        kept = wanted or names
+        return tuple(
+            column
+            for column in columns
+            if (column.metric and column.name in kept) or len(set(column.average_of) & set(kept)) > 1
+        )
 
     def seeds(self, profile: str) -> list[int]:
         """1 to the number of seeds that the profile asks for."""
@@ -102,12 +140,14 @@ def load_table(name: str, folder: Path = CONF) -> TableSpec:
     for where, key in named:
         if key not in keys:
             raise UserError(f"{path}: {where}={key}: no such row{nearest(key, keys)}")
+    columns = tuple(_column(column, f"{path}: columns[{index}]") for index, column in enumerate(raw["columns"]))
+    _check_averages(columns, path)
     return TableSpec(
         name=name,
         title=raw["title"],
         experiment=raw["experiment"],
         rows=rows,
-        columns=tuple(_column(column, f"{path}: columns[{index}]") for index, column in enumerate(raw["columns"])),
+        columns=columns,
         baseline=raw.get("baseline"),
         reference=ROOT / raw["reference"] if raw.get("reference") else None,
         rows_by_profile=by_profile,
@@ -162,12 +202,23 @@ def _column(column: Any, where: str) -> Column:
     for field in fields(Column):
         if field.default is MISSING and field.name not in column:
             raise UserError(f"{where}: '{field.name}' is missing")
-    made = Column(**column)
+    lists = {name: tuple(column[name]) for name in ("overrides", "profiles", "average_of") if column.get(name)}
+    made = Column(**{**column, **lists})
+    if bool(made.metric) == bool(made.average_of):
+        raise UserError(f"{where}: expected either a metric or average_of")
     if made.direction not in DIRECTIONS:
         raise UserError(f"{where}: direction={made.direction}: expected one of {', '.join(DIRECTIONS)}")
     if not isinstance(made.digits, int) or made.digits < 0:
         raise UserError(f"{where}: digits={made.digits}: expected 0 or more")
     return made
+
+
+def _check_averages(columns: tuple[Column, ...], path: Path) -> None:
+    names = [column.name for column in columns if column.metric]
+    for column in columns:
+        for name in column.average_of:
+            if name not in names:
+                raise UserError(f"{path}: average_of {name}: no such column{nearest(name, names)}")
 
 
 def _only(given: Mapping[str, Any], allowed: set[str], where: str) -> None:

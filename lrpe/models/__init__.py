@@ -1,7 +1,19 @@
-"""Models that combine the layers: the decoder language model and the vision transformer."""
+"""Models that combine the layers: decoder language model, bidirectional encoder with its heads, vision transformer."""
 
 from lrpe.models.decoder_lm import DecoderConfig, DecoderLM, DecoderState
+from lrpe.models.encoder import BidirectionalEncoder, ClassificationHead, EncoderConfig, MaskedLMHead
 from lrpe.models.timm_weights import load_timm_state_dict
 from lrpe.models.vision_transformer import VisionConfig, VisionTransformer
 
-__all__ = ["DecoderConfig", "DecoderLM", "DecoderState", "VisionConfig", "VisionTransformer", "load_timm_state_dict"]
+__all__ = [
+    "BidirectionalEncoder",
+    "ClassificationHead",
+    "DecoderConfig",
+    "DecoderLM",
+    "DecoderState",
+    "EncoderConfig",
+    "MaskedLMHead",
+    "VisionConfig",
+    "VisionTransformer",
+    "load_timm_state_dict",
+]

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lrpe.attention import LinearAttention, SoftmaxAttention
-from lrpe.encodings import build_absolute, encoding_options
+from lrpe.encodings import build_absolute
 from lrpe.models.adaptive import AdaptiveInput, AdaptiveSoftmax
+from lrpe.models.attention import build_attention
 from lrpe.models.block import TransformerBlock
 
 
@@ -113,7 +113,7 @@ class DecoderLM(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList(
             TransformerBlock(
-                _attention(config, index),
+                build_attention(config, index, causal=True),
                 config.ffn_dim,
                 dropout=config.dropout,
                 activation_dropout=config.activation_dropout,
@@ -209,26 +209,6 @@ def _embedding(config: DecoderConfig) -> nn.Embedding:
     if config.padding_index is not None:
         nn.init.zeros_(table.weight[config.padding_index])
     return table
-
-
-def _attention(config: DecoderConfig, layer: int) -> LinearAttention | SoftmaxAttention:
-    encoding = dict(config.encoding)
-    if "layer_fraction" in encoding_options(encoding["name"]):  # LRPE-d decays less in higher layers
-        encoding.setdefault("layer_fraction", layer / config.num_layers)
-    common: dict[str, Any] = {"encoding": encoding, "causal": True, "mask_padding": config.mask_padding}
-    if config.attention == "softmax":
-        return SoftmaxAttention(config.embed_dim, config.num_heads, **common)
-    if config.attention != "linear":
-        raise ValueError(f"attention={config.attention!r}: expected linear or softmax")
-    return LinearAttention(
-        config.embed_dim,
-        config.num_heads,
-        feature_map=config.feature_map,
-        feature_map_options=config.feature_map_options,
-        normaliser=config.normaliser,
-        denominator_from=config.denominator_from,
-        **common,
-    )
 
 
 def _draw(

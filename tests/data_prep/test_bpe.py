@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from data_prep import DataError, load_manifest, prepare
-from data_prep.bpe import GPT2Encoder
+from data_prep.bpe import FILES, BytePairEncoder, download_encoder, load_encoder
 from data_prep.indexed_writer import read_tokens
 
 from .support import prepared_bytes, write_source
@@ -25,8 +25,8 @@ def gpt2(shared_data: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def encoder(gpt2: Path) -> GPT2Encoder:
-    return GPT2Encoder(gpt2)
+def encoder(gpt2: Path) -> BytePairEncoder:
+    return load_encoder(gpt2)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def without_dictionary(gpt2: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_known_encodings(encoder: GPT2Encoder) -> None:
+def test_known_encodings(encoder: BytePairEncoder) -> None:
     lines = ["Hello world", "", " \n", " Hello world \n", "don't 2023 <unk>"]
     assert [" ".join(words) for words in encoder(lines)] == [
         "15496 995",
@@ -50,7 +50,7 @@ def test_known_encodings(encoder: GPT2Encoder) -> None:
     ]
 
 
-def test_same_numbers_as_fairseqs_encoder_on_real_text(encoder: GPT2Encoder, gpt2: Path, shared_data: Path) -> None:
+def test_same_numbers_as_fairseqs_encoder_on_real_text(encoder: BytePairEncoder, gpt2: Path, shared_data: Path) -> None:
     from fairseq.data.encoders.gpt2_bpe_utils import get_encoder
 
     theirs = get_encoder(str(gpt2 / "encoder.json"), str(gpt2 / "vocab.bpe"))
@@ -60,7 +60,7 @@ def test_same_numbers_as_fairseqs_encoder_on_real_text(encoder: GPT2Encoder, gpt
 
 
 def test_robertas_dictionary_is_used_as_it_is(
-    gpt2: Path, encoder: GPT2Encoder, tmp_path: Path, shared_data: Path
+    gpt2: Path, encoder: BytePairEncoder, tmp_path: Path, shared_data: Path
 ) -> None:
     real = (shared_data / "wikitext-2" / "wiki.test.tokens").read_text(encoding="utf-8").split("\n")[:400]
     source = write_source(tmp_path / "raw", suffix="raw", train="\n".join(real), valid="Hello world\n\n")
@@ -76,7 +76,7 @@ def test_robertas_dictionary_is_used_as_it_is(
         write_source(encoded, **{split: "".join(" ".join(words) + "\n" for words in encoder(lines))})
         (encoded / f"wiki.{split}.tokens").rename(encoded / f"wiki.{split}.raw")
     theirs = fairseq_preprocess(encoded, tmp_path / "theirs", "raw", "--srcdict", str(gpt2 / "dict.txt"))
-    assert prepared_bytes(folder) == theirs
+    assert {name: content for name, content in prepared_bytes(folder).items() if name not in FILES} == theirs
 
 
 def test_without_robertas_dictionary_one_is_built_by_count(without_dictionary: Path, tmp_path: Path) -> None:
@@ -86,7 +86,9 @@ def test_without_robertas_dictionary_one_is_built_by_count(without_dictionary: P
     ids, sizes = read_tokens(folder / "train")
     assert ids.tolist() == [4, 5, 2, 2, 4, 2]
     assert sizes.tolist() == [3, 1, 2]
-    assert load_manifest(folder)["splits"]["valid"]["unknown"] == 1
+    manifest = load_manifest(folder)
+    assert manifest["splits"]["valid"]["unknown"] == 0  # "you" is not in train, and still has its number
+    assert (manifest["vocabulary"], manifest["words"]) == (50_264, 50_257)
 
 
 def test_raw_text_has_the_lines_of_the_word_tokens_or_is_refused(gpt2: Path, tmp_path: Path) -> None:
@@ -100,16 +102,16 @@ def test_raw_text_has_the_lines_of_the_word_tokens_or_is_refused(gpt2: Path, tmp
     [
         (
             lambda folder: (folder / "merges.txt").unlink(),
-            r"lacks GPT-2's BPE.*encoder.json and vocab.bpe or vocab.json",
+            r"has no byte-pair encoding.*encoder.json and vocab.bpe or vocab.json",
         ),
         (lambda folder: (folder / "vocab.json").write_text("{"), r"cannot read .*vocab.json"),
         (
             lambda folder: (folder / "vocab.json").write_text('{"a": 0}'),
-            r"vocab.json is not GPT-2's vocabulary of 50,257",
+            r"vocab.json is no byte-level BPE: expected 256 or more pieces",
         ),
         (
             lambda folder: drop_last_line(folder / "merges.txt"),
-            r"merges.txt is not GPT-2's list of 50,000 merges.*49,999",
+            r"merges.txt do not belong together: no merge makes",
         ),
         (lambda folder: rename_entry(folder / "vocab.json"), r"do not belong together"),
         (lambda folder: (folder / "dict.txt").write_text("13 5\n"), r"dict.txt lacks 50,256 numbers"),
@@ -147,14 +149,14 @@ def test_the_hubs_files_are_asked_for_at_the_pinned_commit(
         return str(without_dictionary / name)
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", hf_hub_download)
-    encoder = GPT2Encoder()
+    encoder = download_encoder()
     assert encoder(["Hello world"]) == [["15496", "995"]]
-    assert encoder.load_dictionary() is None
+    assert encoder.dictionary is None
     commit = "607a30d783dfa663caf39e06633721c8d4cfcd7e"
     assert asked == [("openai-community/gpt2", name, commit) for name in ("vocab.json", "merges.txt")]
 
 
-def test_numbers_decode_to_their_text(encoder: GPT2Encoder) -> None:
+def test_numbers_decode_to_their_text(encoder: BytePairEncoder) -> None:
     words = encoder(["Hello world, naïve"])[0]
     assert "".join(encoder.decode(word) for word in words) == "Hello world, naïve"
     assert encoder.decode("</s>") == ""

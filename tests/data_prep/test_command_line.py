@@ -23,8 +23,8 @@ def test_every_data_set_explains_its_options(name: str, capsys: pytest.CaptureFi
     assert exit_code(name, "--help") == 0
     text = capsys.readouterr().out
     assert f"python -m data_prep.{name}" in text
-    assert ("--source" in text) == (name not in ("pydoc", "digits"))
-    assert ("--bpe" in text) == (name == "wikitext103_bpe")
+    assert ("--source" in text) == (not name.startswith("pydoc") and name != "digits")
+    assert ("--bpe" in text) == ("--train-bpe" in text) == (name in ("wikitext2_bpe", "wikitext103_bpe"))
 
 
 def test_the_module_runs_and_sums_up(tmp_path: Path) -> None:
@@ -54,4 +54,4 @@ def test_bad_options_exit_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_options_are_those_of_prepare() -> None:
     options = vars(build_parser("wikitext103_bpe").parse_args([]))
-    assert set(options) == {"out", "source", "revision", "bpe", "allow_other_counts", "force"}
+    assert set(options) == {"out", "source", "revision", "bpe", "train_bpe", "allow_other_counts", "force"}

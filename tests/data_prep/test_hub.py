@@ -120,7 +120,7 @@ def test_whatever_the_hub_answers_the_message_says_what_to_do(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["wikitext2", "wikitext103", "wikitext103_bpe"])
+@pytest.mark.parametrize("name", ["wikitext2", "wikitext103", "wikitext2_bpe", "wikitext103_bpe"])
 def test_offline_by_choice_is_one_message_within_seconds(tmp_path: Path, name: str) -> None:
     started = time.monotonic()
     done = run(name, "--out", tmp_path, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "cache"))

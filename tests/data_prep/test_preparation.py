@@ -195,4 +195,6 @@ def test_default_place_is_the_environments(tmp_path: Path, source: Path, monkeyp
 def test_an_unknown_name_gets_the_nearest() -> None:
     with pytest.raises(ValueError, match=r"'wikitext-2' is none of pydoc, .*; nearest: 'wikitext2'"):
         prepare("wikitext-2")
-    assert {"pydoc", "wikitext2", "wikitext103", "wikitext103_bpe"} <= set(data_prep.DATASETS)
+    words = ("pydoc", "wikitext2", "wikitext103")
+    images = ("digits", "cifar10", "cifar100", "imagenet")
+    assert set(data_prep.DATASETS) == {*words, *(f"{name}_bpe" for name in words), *images}

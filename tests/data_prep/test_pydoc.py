@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import DataError, load_manifest, prepare, pydoc, unigram_perplexity
+from data_prep import DataError, load_manifest, pydoc, unigram_perplexity
 from data_prep.prose import paragraphs, tokenise
 from data_prep.pydoc import EmbeddedText, split_of
 from data_prep.request import Request
@@ -20,9 +20,9 @@ from data_prep.text_source import SPLITS
 from .support import ROOT, prepared_bytes
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return prepare("pydoc", tmp_path_factory.mktemp("data"))
+@pytest.fixture
+def prepared(pydoc: Path) -> Path:
+    return pydoc
 
 
 @pytest.fixture(scope="module")

@@ -34,9 +34,9 @@ from experiments.tables.spec import Column, Row, TableSpec, load_reference, load
 from experiments.tables.terminal import print_grid
 
 ROOT = Path(__file__).resolve().parents[2]
-PERPLEXITY = Column("metrics.test_perplexity", "Test ppl", "min", 2, compare=True)
-SPEED = Column("tokens_per_second", "Tokens/s", "max", 0)
-SIZE = Column("parameters.total", "Parameters (M)", "none", 1, scale=1e-6)
+PERPLEXITY = Column("Test ppl", "min", 2, "metrics.test_perplexity", compare=True)
+SPEED = Column("Tokens/s", "max", 0, "tokens_per_second")
+SIZE = Column("Parameters (M)", "none", 1, "parameters.total", scale=1e-6)
 ROWS = tuple(Row(key, f"Label {key}", (f"encoding={key}",)) for key in ("none", "rope", "lrpe"))
 
 
@@ -63,10 +63,11 @@ def record(seed: int = 1, perplexity: float | None = 10.0, speed: float = 100.0,
 
 def results(values: Mapping[str, Sequence[float | None]], reference: Mapping[Any, float] | None = None) -> Results:
     records = {
-        (key, "controlled"): [record(seed, value) for seed, value in enumerate(listed, start=1)]
+        (key, "controlled", ()): [record(seed, value) for seed, value in enumerate(listed, start=1)]
         for key, listed in values.items()
     }
-    return aggregate(spec(), ROWS, ["controlled"], 3, records, reference or {})
+    table = spec()
+    return aggregate(table, ROWS, table.columns, ["controlled"], 3, records, reference or {})
 
 
 # --- numbers -------------------------------------------------------------------------------------------------------
@@ -96,8 +97,8 @@ def test_best_and_within_one_standard_deviation_of_the_best() -> None:
 
 
 def test_direction_decides_what_is_best() -> None:
-    records = {("none", "p"): [record(1, 10.0, 100.0)], ("rope", "p"): [record(1, 10.0, 200.0)]}
-    lines = aggregate(spec(), ROWS, ["p"], 1, records, {}).lines
+    records = {("none", "p", ()): [record(1, 10.0, 100.0)], ("rope", "p", ()): [record(1, 10.0, 200.0)]}
+    lines = aggregate(spec(), ROWS, spec().columns, ["p"], 1, records, {}).lines
     assert [cell.best for cell in lines[0].cells] == [True, False, False], (
         "equal means are both best; sizes are not rated"
     )
@@ -124,6 +125,25 @@ def test_reference_and_baseline_differences() -> None:
 
 def grid_of(values: Mapping[str, Sequence[float | None]], reference: Mapping[Any, float] | None = None) -> Any:
     return make_grid(results(values, reference), ["a note"])
+
+
+def test_an_average_is_of_the_seeds_that_every_column_has() -> None:
+    columns = (
+        Column("A", "max", 1, "metrics.valid_score", scale=100.0, overrides=("task=a",), key="a"),
+        Column("B", "max", 1, "metrics.valid_score", scale=100.0, overrides=("task=b",), key="b"),
+        Column("Average", "max", 1, average_of=("a", "b"), key="average"),
+    )
+    measured = {"a": {1: 0.5, 2: 0.7}, "b": {1: 0.9, 3: 0.1}}
+    records = {
+        ("rope", "p", (f"task={task}",)): [
+            record(seed, metrics={"valid_score": score}) for seed, score in found.items()
+        ]
+        for task, found in measured.items()
+    }
+    (line,) = aggregate(spec(columns=columns), ROWS[1:2], columns, ["p"], 3, records, {}).lines
+    assert [cell.mean for cell in line.cells] == pytest.approx([60.0, 50.0, 70.0])
+    assert [cell.seeds for cell in line.cells] == [2, 2, 1]
+    assert len(line.records["p"]) == 4
 
 
 def test_cells_as_text() -> None:
@@ -190,8 +210,9 @@ def test_markdown_escapes() -> None:
 
 def test_hostile_labels_and_notes_do_not_break_any_format(tmp_path: Path) -> None:
     row = Row("none", HOSTILE, ("encoding=none",))
-    records = {("none", "controlled"): [record()]}
-    table = aggregate(spec(rows=(row,), title=HOSTILE), (row,), ["controlled"], 1, records, {})
+    records = {("none", "controlled", ()): [record()]}
+    described = spec(rows=(row,), title=HOSTILE)
+    table = aggregate(described, (row,), described.columns, ["controlled"], 1, records, {})
     grid = make_grid(table, [HOSTILE + "\r\n\\input{x}"])
     html = render_html(grid)
     assert "<script>" not in html
@@ -472,7 +493,7 @@ def test_a_failing_run_is_reported_at_the_end_and_the_others_go_on(workshop: Wor
     assert workshop.table() == 1
     assert [name for name, _ in workshop.trained] == DEMO
     assert workshop.text.index("rope (controlled) seed 1: failed with exit code 1\nValueError: it broke") > (
-        workshop.text.index("table and training curves")
+        workshop.text.index("written to:")
     )
     assert "1 of 5 runs failed" in workshop.text
     (rope,) = [line for line in workshop.file("md").splitlines() if line.startswith("| RoPE")]
@@ -590,7 +611,7 @@ def test_a_signal_ends_the_run_in_order_and_then_the_table(tmp_path: Path) -> No
         command = property(lambda self: [sys.executable, "-c", textwrap.dedent(child), sys.argv[1]])
     jobs = [FakeJob(Row("r", "R", ()), "p", seed, (), Path("/nowhere"), "x") for seed in (1, 2)]
     try:
-        run_jobs(jobs, 1, Path("/nowhere"), Column("m", "M", "min", 1), lambda text: None)
+        run_jobs(jobs, 1, Path("/nowhere"), Column("M", "min", 1, "m"), lambda text: None)
     except Stopped as stopped:
         sys.exit(128 + stopped.number)
     """

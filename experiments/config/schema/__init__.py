@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from experiments.config.schema import alm, blm, imagenet
+from experiments.config.schema import alm, blm, glue, imagenet
 from experiments.config.schema.common import MINIMUM, RATES, Schema, check_common
 
 __all__ = ["MINIMUM", "RATES", "SCHEMAS", "Schema", "check_common"]
 
-SCHEMAS: dict[str, Schema] = {"alm": alm.SCHEMA, "blm": blm.SCHEMA, "imagenet": imagenet.SCHEMA}
+SCHEMAS: dict[str, Schema] = {
+    "alm": alm.SCHEMA,
+    "blm": blm.SCHEMA,
+    "glue": glue.SCHEMA,
+    "imagenet": imagenet.SCHEMA,
+}

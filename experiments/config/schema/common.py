@@ -190,14 +190,12 @@ class Schema:
         minimum: smallest value of the family's own numbers; those of every family are in :data:`MINIMUM`.
         rates: the family's own dropout rates, which are below 1.
         check: refuses combinations that cannot be, by :class:`experiments.errors.UserError`.
-        identified: sections beside the common ones that can change a result.
     """
 
     config: type[RunConfig]
     minimum: Mapping[str, float]
     rates: tuple[str, ...]
     check: Callable[[DictConfig], None]
-    identified: tuple[str, ...] = ()
 
 
 # Smallest value of each number that has one; a key outside its range is refused before any work.

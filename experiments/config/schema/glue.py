@@ -91,5 +91,4 @@ SCHEMA = Schema(
     },
     rates=("recipe.head_dropout",),
     check=check,
-    identified=("task",),
 )

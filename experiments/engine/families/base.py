@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from experiments.engine import checkpoints
 from experiments.engine.device import Place
 
 
@@ -43,6 +44,8 @@ class Family(ABC):
     """
 
     name: ClassVar[str]
+    fairseq_task: ClassVar[str]
+    splits: ClassVar[tuple[str, ...]] = ("valid", "test")  # what a finished run is scored on
     # fairseq's statistic that chooses the best checkpoint, and whether more of it is better.
     best_metric: ClassVar[str] = "loss"
     maximise: ClassVar[bool] = False
@@ -68,8 +71,30 @@ class Family(ABC):
         """What this run counts."""
 
     @abstractmethod
+    def score(
+        self, path: Path, split: str, *, data: Path | None = None, samples: int | None = None, cuda: bool = False
+    ) -> dict[str, float]:
+        """The metrics of a checkpoint on a split.
+
+        Args:
+            path: the checkpoint.
+            split: of the prepared data.
+            data: another prepared folder than the checkpoint's.
+            samples: sequences or images at once; None: as many as in training.
+            cuda: on the GPU.
+
+        Raises:
+            UserError: unreadable checkpoint or data, an unknown split.
+        """
+
     def final_metrics(self, config: DictConfig, folder: Path, place: Place) -> dict[str, float]:
-        """The metrics of the best checkpoint in a run's folder, for its record."""
+        """The metrics of the best checkpoint in a run's folder, for its record: ``<split>_<metric>``."""
+        metrics: dict[str, float] = {}
+        for split in self.splits:
+            path, data = folder / "checkpoints" / checkpoints.BEST, Path(config.data.folder).resolve()
+            found = self.score(path, split, data=data, cuda=place.cuda)
+            metrics |= {f"{split}_{name}": value for name, value in found.items() if name != "tokens"}
+        return metrics
 
     def updates(self, config: DictConfig) -> int:
         """Updates of the whole run."""

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from fairseq import checkpoint_utils, tasks, utils
+from fairseq import utils
 from fairseq_cli.eval_lm import eval_lm
-from omegaconf import OmegaConf, open_dict
+from omegaconf import open_dict
 
-from experiments.engine import checkpoints
+from experiments.engine.loading import load, require_split
 from experiments.errors import UserError
 
 
@@ -24,27 +23,6 @@ class Score:
     loss: float
     perplexity: float
     tokens: int
-
-
-def load(path: Path, data: Path | None = None) -> tuple[Any, Any, Any]:
-    """(model in evaluation mode, its fairseq config, its task) from a checkpoint; ``data`` replaces the data folder.
-
-    Raises:
-        UserError: the checkpoint or the data cannot be read.
-    """
-    state = checkpoints.read(path)
-    config = OmegaConf.create(state["cfg"])
-    if data is not None:
-        config.task.data = str(data)
-    if not (Path(config.task.data) / "dict.txt").is_file():
-        raise UserError(f"no prepared data in {config.task.data}: give another folder with data.folder=...")
-    task = tasks.setup_task(config.task)
-    with open_dict(config):
-        config.model.compile = False
-    models, _, task = checkpoint_utils.load_model_ensemble_and_task(
-        [str(path)], task=task, state={**state, "cfg": config}
-    )
-    return models[0].eval(), config, task
 
 
 def evaluate(
@@ -68,9 +46,7 @@ def evaluate(
         raise UserError(f"context_window={context_window}: expected 0 to {length - 1} (tokens_per_sample is {length})")
     with open_dict(config):
         task.args.tokens_per_sample = length - context_window
-    if not (Path(config.task.data) / f"{split}.idx").is_file():
-        splits = sorted(file.stem for file in Path(config.task.data).glob("*.idx"))
-        raise UserError(f"split={split}: not in {config.task.data}, which has {', '.join(splits)}")
+    require_split(Path(config.task.data), split)
     if cuda:
         model.cuda()
     task.load_dataset(split)

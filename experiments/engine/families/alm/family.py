@@ -28,10 +28,11 @@ class AutoregressiveLM(Family):
     """Perplexity of the next token, in blocks of ``recipe.tokens_per_sample``."""
 
     name = "alm"
+    fairseq_task = "lrpe_language_modeling"
 
     def task(self, config: DictConfig) -> dict[str, Any]:
         return {
-            "_name": "lrpe_language_modeling",
+            "_name": self.fairseq_task,
             "data": str(Path(config.data.folder).resolve()),
             "tokens_per_sample": config.recipe.tokens_per_sample,
             "sample_break_mode": "none",
@@ -60,17 +61,25 @@ class AutoregressiveLM(Family):
     def counting(self, config: DictConfig) -> Counting:
         return Counting("tokens", config.recipe.batch_size * config.recipe.tokens_per_sample)
 
+    def score(
+        self,
+        path: Path,
+        split: str,
+        *,
+        data: Path | None = None,
+        samples: int | None = None,
+        cuda: bool = False,
+        context_window: int = 0,
+    ) -> dict[str, float]:
+        found = evaluate(path, split, data=data, context_window=context_window, sequences=samples, cuda=cuda)
+        return {"loss": found.loss, "perplexity": found.perplexity, "tokens": found.tokens}
+
     def final_metrics(self, config: DictConfig, folder: Path, place: Place) -> dict[str, float]:
         """Loss (nats a token) and perplexity on the validation and the test split, and what a unigram model has."""
         metrics: dict[str, float] = {}
-        for split in ("valid", "test"):
-            score = evaluate(
-                folder / "checkpoints" / checkpoints.BEST,
-                split,
-                data=Path(config.data.folder).resolve(),
-                context_window=config.recipe.context_window,
-                cuda=place.cuda,
-            )
-            metrics |= {f"{split}_loss": score.loss, f"{split}_perplexity": score.perplexity}
+        path, data = folder / "checkpoints" / checkpoints.BEST, Path(config.data.folder).resolve()
+        for split in self.splits:
+            found = evaluate(path, split, data=data, context_window=config.recipe.context_window, cuda=place.cuda)
+            metrics |= {f"{split}_loss": found.loss, f"{split}_perplexity": found.perplexity}
         metrics["unigram_perplexity"] = unigram_perplexity(Path(config.data.folder), "test")
         return metrics

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from fairseq.dataclass import FairseqDataclass
 from fairseq.models import FairseqIncrementalDecoder, FairseqLanguageModel, register_model
-from torch import Tensor, nn
+from torch import Tensor
 
+from experiments.engine.weight_decay import spare_from_decay
 from lrpe.models import DecoderConfig, DecoderLM
 
 UNLIMITED = 1_000_000_000  # fairseq wants a number: positions have no limit unless they are learned
@@ -106,12 +107,3 @@ class LRPELanguageModel(FairseqLanguageModel):
         if not cfg.decay_angles:
             spare_from_decay(model)
         return model
-
-
-def spare_from_decay(model: nn.Module) -> None:
-    """Mark angles and norms so that the optimizer leaves their size alone (DESIGN section 5, ``controlled``)."""
-    norms = (nn.LayerNorm, nn.RMSNorm)
-    for module in model.modules():
-        for parameter in module.parameters(recurse=False):
-            if isinstance(module, norms) or getattr(parameter, "no_weight_decay", False):
-                parameter.optim_overrides = {"optimizer": {"weight_decay": 0.0}}

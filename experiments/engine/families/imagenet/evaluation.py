@@ -63,7 +63,7 @@ def evaluate(
     data: Path | None = None,
     images: Path | None = None,
     image_size: int | None = None,
-    batch_size: int | None = None,
+    samples: int | None = None,
     workers: int = 0,
     cuda: bool = False,
 ) -> Score:
@@ -75,7 +75,7 @@ def evaluate(
         data: folder of prepared images with the same classes; the checkpoint's by default.
         images: instead, a folder ``<class>/<image>``.
         image_size: pixels; the trained size by default. Learned positions are interpolated, others just go on.
-        batch_size: images at once; as in training by default.
+        samples: images at once; as in training by default.
         workers: processes that decode.
         cuda: on the GPU.
 
@@ -88,7 +88,7 @@ def evaluate(
     if (dataset.split.labels == UNKNOWN).any():
         raise UserError(f"{images} has no folders of classes, so there is nothing to score: see experiments.inspect")
     loss = top1 = top5 = 0.0
-    for logits, target, _ in predictions(model, dataset, batch_size or config.dataset.batch_size, workers, cuda):
+    for logits, target, _ in predictions(model, dataset, samples or config.dataset.batch_size, workers, cuda):
         right = count_correct(logits, target)
         loss += float(F.cross_entropy(logits.double(), target, reduction="sum"))
         top1, top5 = top1 + int(right[0]), top5 + int(right[1])

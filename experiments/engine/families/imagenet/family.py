@@ -36,12 +36,14 @@ class ImageClassification(Family):
     """Top-1 and top-5 accuracy on images of ``model.image_size`` pixels."""
 
     name = "imagenet"
+    fairseq_task = "lrpe_image_classification"
+    splits = ("valid",)
     best_metric = "top1"
     maximise = True
 
     def task(self, config: DictConfig) -> dict[str, Any]:
         return {
-            "_name": "lrpe_image_classification",
+            "_name": self.fairseq_task,
             "data": str(Path(config.data.folder).resolve()),
             "image_size": config.model.image_size,
             "crop_fraction": config.recipe.crop_fraction,
@@ -102,22 +104,37 @@ class ImageClassification(Family):
     def describe(self, config: DictConfig) -> dict[str, Any]:
         return {"epochs": self.updates(config) / self._updates_an_epoch(config)}
 
+    def score(
+        self,
+        path: Path,
+        split: str,
+        *,
+        data: Path | None = None,
+        samples: int | None = None,
+        cuda: bool = False,
+        images: str | None = None,
+        image_size: int | None = None,
+    ) -> dict[str, float]:
+        """As every family's; of a split, or of a folder of ``images``, at any ``image_size``."""
+        folder = None if images is None else Path(images)
+        score = evaluate(path, split, data=data, images=folder, image_size=image_size, samples=samples, cuda=cuda)
+        return {"top1": score.top1, "top5": score.top5, "loss": score.loss, "images": score.images}
+
     def final_metrics(self, config: DictConfig, folder: Path, place: Place) -> dict[str, float]:
         """Loss (nats), top-1 and top-5 (per cent) of the best checkpoint on each held-out split; ``top1`` and ``top5``
         are those of the test split, or of the validation split where the data set has no other."""
         metrics: dict[str, float] = {}
-        held_out = [split for split in ("valid", "test") if split in self._manifest(config)["splits"]]
-        for split in held_out:
-            score = evaluate(
-                folder / "checkpoints" / checkpoints.BEST,
-                split,
-                data=Path(config.data.folder).resolve(),
-                batch_size=config.engine.samples_per_device,
-                workers=config.engine.num_workers,
-                cuda=place.cuda,
-            )
-            metrics |= {f"{split}_loss": score.loss, f"{split}_top1": score.top1, f"{split}_top5": score.top5}
-            metrics |= {"top1": score.top1, "top5": score.top5}
+        for split in ("valid", "test"):
+            if split in self._manifest(config)["splits"]:
+                score = evaluate(
+                    folder / "checkpoints" / checkpoints.BEST,
+                    split,
+                    data=Path(config.data.folder).resolve(),
+                    workers=config.engine.num_workers,
+                    cuda=place.cuda,
+                )
+                metrics |= {f"{split}_loss": score.loss, f"{split}_top1": score.top1, f"{split}_top5": score.top5}
+                metrics |= {"top1": score.top1, "top5": score.top5}
         return metrics
 
     def _updates_an_epoch(self, config: DictConfig) -> int:

@@ -174,11 +174,12 @@ def test_a_checkpoint_is_scored_on_data_and_on_folders_of_any_size(
 ) -> None:
     score = _record(unbroken)["metrics"]
     printed = call(evaluate.main, monkeypatch, capsys, f"run={unbroken}")
-    assert f"top-1 {score['valid_top1']:.2f} %" in printed
-    assert f"loss {score['valid_loss']:.4f}" in printed
+    assert f"valid: top1 {score['valid_top1']:.4f}, top5 100.0000, loss {score['valid_loss']:.4f}, 12 images" in printed
     Image.fromarray(pixels(3, 40, 60)).save(_folder(tmp_path / "own" / CLASSES[2]) / "own.jpg")
     own = f"images={tmp_path / 'own'}"
-    assert ", 1 images" in call(evaluate.main, monkeypatch, capsys, f"run={unbroken}", own, "image_size=20")
+    assert ", 1 images, image size 20" in call(
+        evaluate.main, monkeypatch, capsys, f"run={unbroken}", own, "image_size=20"
+    )
 
 
 def _folder(path: Path) -> Path:

@@ -1,0 +1,1 @@
+"""All runs in one page that needs no network: ``python -m experiments.dashboard --help``."""

@@ -1,0 +1,5 @@
+"""Bidirectional language modelling on fairseq's ``masked_lm``."""
+
+from experiments.engine.families.blm.family import BidirectionalLM
+
+__all__ = ["BidirectionalLM"]

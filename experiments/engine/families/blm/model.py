@@ -1,0 +1,121 @@
+"""``lrpe_encoder``: the library's encoder with a masked-LM head, and with classification heads, as a fairseq model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import torch
+from fairseq.dataclass import FairseqDataclass
+from fairseq.models import BaseFairseqModel, register_model
+from torch import Tensor, nn
+
+from experiments.engine.weight_decay import spare_from_decay
+from lrpe.models import BidirectionalEncoder, ClassificationHead, EncoderConfig, MaskedLMHead
+
+
+@dataclass
+class LRPEEncoderConfig(FairseqDataclass):
+    """The fields of :class:`lrpe.models.EncoderConfig` as fairseq can carry them; dictionaries travel as JSON."""
+
+    num_layers: int = field(default=12, metadata={"help": "encoder layers"})
+    embed_dim: int = field(default=768, metadata={"help": "width of the model"})
+    ffn_dim: int = field(default=3072, metadata={"help": "width of the feed-forward layer"})
+    num_heads: int = field(default=12, metadata={"help": "attention heads"})
+    dropout: float = field(default=0.1, metadata={"help": "dropout of embeddings and residual branches"})
+    attention_dropout: float = field(default=0.1, metadata={"help": "recorded, never applied (as published)"})
+    activation_dropout: float = field(default=0.0, metadata={"help": "dropout inside the feed-forward layer"})
+    normalize_before: bool = field(default=False, metadata={"help": "pre-norm"})
+    max_positions: int = field(default=512, metadata={"help": "of learned absolute positions"})
+    absolute: str = field(default="learned", metadata={"help": "none, sinusoidal or learned"})
+    attention: str = field(default="linear", metadata={"help": "linear or softmax"})
+    feature_map: str = field(default="1+elu", metadata={"help": "of linear attention"})
+    feature_map_options: str = field(default="{}", metadata={"help": "JSON"})
+    normaliser: str = field(default="layernorm", metadata={"help": "denominator, layernorm or rmsnorm"})
+    mask_padding: bool = field(default=True, metadata={"help": "padded keys contribute nothing"})
+    encoding: str = field(default="none", metadata={"help": "name in lrpe.encodings"})
+    encoding_options: str = field(default="{}", metadata={"help": "JSON"})
+    decay_angles: bool = field(default=False, metadata={"help": "weight decay on angles and norms too"})
+    masked_lm_head: bool = field(default=True, metadata={"help": "without it the model only classifies"})
+    compile: bool = field(default=False, metadata={"help": "torch.compile"})
+
+
+def encoder_config(cfg: Any, vocab_size: int, padding_index: int) -> EncoderConfig:
+    """The library's config from fairseq's (a :class:`LRPEEncoderConfig` or an equal DictConfig)."""
+    values = {name: getattr(cfg, name) for name in (f.name for f in fields(EncoderConfig)) if hasattr(cfg, name)}
+    values["encoding"] = {"name": cfg.encoding, **json.loads(cfg.encoding_options)}
+    values["feature_map_options"] = json.loads(cfg.feature_map_options)
+    return EncoderConfig(**{**values, "vocab_size": vocab_size, "padding_index": padding_index})
+
+
+@register_model("lrpe_encoder", dataclass=LRPEEncoderConfig)
+class LRPEEncoder(BaseFairseqModel):
+    """What ``experiment=blm`` pretrains and ``experiment=glue`` fine-tunes; usable with fairseq's own commands through
+    the plugin, with its tasks ``masked_lm`` and ``sentence_prediction``."""
+
+    def __init__(self, config: EncoderConfig, masked_lm_head: bool = True) -> None:
+        super().__init__()
+        self.encoder = BidirectionalEncoder(config)
+        self.masked_lm_head = MaskedLMHead(self.encoder.embedding) if masked_lm_head else None
+        self.classification_heads = nn.ModuleDict()
+
+    @classmethod
+    def build_model(cls, cfg: LRPEEncoderConfig, task: Any) -> LRPEEncoder:
+        dictionary = task.source_dictionary
+        model = cls(encoder_config(cfg, len(dictionary), dictionary.pad()), cfg.masked_lm_head)
+        if cfg.compile:  # in place: a wrapper would enter the checkpoint's names
+            model.encoder.compile()
+        model._decay_angles = cfg.decay_angles
+        model.spare()
+        return model
+
+    def spare(self) -> None:
+        """Mark what weight decay leaves alone, of parts that came later too."""
+        if not self._decay_angles:
+            spare_from_decay(self)
+
+    def register_classification_head(
+        self, name: str, num_classes: int | None = None, dropout: float = 0.0, **_: Any
+    ) -> None:
+        """Add a head under ``name``, as fairseq's ``sentence_prediction`` does after the model is built."""
+        width = self.encoder.config.embed_dim
+        self.classification_heads[name] = ClassificationHead(width, num_classes or 2, dropout)
+
+    def forward(
+        self,
+        src_tokens: Tensor,
+        src_lengths: Tensor | None = None,
+        masked_tokens: Tensor | None = None,
+        features_only: bool = False,
+        classification_head_name: str | None = None,
+        **_: Any,
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """Logits of the masked tokens alone ``(masked, vocabulary)``, or of every token; features
+        ``(batch, length, width)``; or a head's logits ``(batch, classes)``."""
+        features = self.encoder(src_tokens)
+        if classification_head_name is not None:
+            return self.classification_heads[classification_head_name](features), {}
+        if features_only:
+            return features, {}
+        if masked_tokens is not None:
+            features = features[masked_tokens]
+        return self.masked_lm_head(features), {}
+
+    def get_normalized_probs(self, net_output: Any, log_probs: bool, sample: Any = None) -> Tensor:
+        function = torch.log_softmax if log_probs else torch.softmax
+        return function(net_output[0].float(), dim=-1)
+
+    def upgrade_state_dict_named(self, state_dict: dict[str, Any], name: str) -> None:
+        """Make the heads that a checkpoint has, so that it loads whole."""
+        prefix = f"{name}." if name else ""
+        for key in list(state_dict):
+            if key.startswith(f"{prefix}classification_heads.") and key.endswith(".output.weight"):
+                head = key[len(prefix) :].split(".")[1]
+                if head not in self.classification_heads:
+                    self.register_classification_head(head, num_classes=state_dict[key].shape[0])
+        super().upgrade_state_dict_named(state_dict, name)
+
+    def max_positions(self) -> int:
+        config = self.encoder.config
+        return config.max_positions if config.absolute == "learned" else 1_000_000_000

@@ -1,0 +1,45 @@
+"""Lines that are longer than a block, cut into pieces."""
+
+from __future__ import annotations
+
+import numpy as np
+from fairseq.data import BaseWrapperDataset, FairseqDataset
+from torch import Tensor
+
+
+class Pieces(BaseWrapperDataset):
+    """The same tokens in the same order, in items of at most ``longest`` tokens.
+
+    fairseq's blocks of whole lines keep a longer line whole, and its iterators then refuse it in validation and leave
+    it out in training without a word. Cut into pieces, every token is trained on and scored.
+
+    Args:
+        dataset: items of tokens, with ``sizes``.
+        longest: tokens an item may have.
+    """
+
+    def __init__(self, dataset: FairseqDataset, longest: int) -> None:
+        super().__init__(dataset)
+        whole = np.asarray(dataset.sizes, dtype=np.int64)
+        pieces = np.maximum(1, -(-whole // longest))
+        first = np.concatenate(([0], np.cumsum(pieces)[:-1]))
+        self._item = np.repeat(np.arange(len(whole)), pieces)
+        self._start = (np.arange(len(self._item)) - first[self._item]) * longest
+        self._sizes = np.minimum(longest, whole[self._item] - self._start)
+
+    def __getitem__(self, index: int) -> Tensor:
+        start = self._start[index]
+        return self.dataset[int(self._item[index])][start : start + self._sizes[index]]
+
+    def __len__(self) -> int:
+        return len(self._item)
+
+    @property
+    def sizes(self) -> np.ndarray:
+        return self._sizes
+
+    def num_tokens(self, index: int) -> int:
+        return int(self._sizes[index])
+
+    def size(self, index: int) -> int:
+        return int(self._sizes[index])
