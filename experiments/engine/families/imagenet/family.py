@@ -102,7 +102,10 @@ class ImageClassification(Family):
         return sections
 
     def describe(self, config: DictConfig) -> dict[str, Any]:
-        return {"epochs": self.updates(config) / self._updates_an_epoch(config)}
+        manifest = self._manifest(config)
+        epochs = self.updates(config) / self._updates_an_epoch(config)
+        counts = {split: counts["images"] for split, counts in manifest["splits"].items()}
+        return {"images": {**counts, "classes": manifest["classes"], "epochs": round(epochs, 2)}}
 
     def score(
         self,
