@@ -115,7 +115,7 @@ def test_decay_spares_vectors_angles_and_positions(image_data: Path) -> None:
         ("encoding=lrpe_d", "encoding=lrpe_d: a decay is a function of a distance in sequence"),
         ("recipe.random_erasing=2", "recipe.random_erasing=2.0: a probability is between 0 and 1"),
         ("recipe.crop_fraction=0", "recipe.crop_fraction=0.0: expected a part of the image"),
-        ("recipe.warmup_epochs=60", "recipe.warmup_epochs=60 leaves nothing of recipe.epochs=60"),
+        ("recipe.warmup_epochs=50", "recipe.warmup_epochs=50 leaves nothing of recipe.epochs=50"),
         ("recipe.label_smoothing=1", "recipe.label_smoothing=1.0: a dropout rate is below 1"),
         ("recipe.epoch=3", "unknown key 'recipe.epoch'; did you mean 'recipe.epochs'"),
     ],
