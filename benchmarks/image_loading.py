@@ -18,6 +18,7 @@ from experiments.config import compose
 from experiments.engine.families import family_of
 from experiments.engine.families.imagenet.dataset import TrainingImages
 from experiments.engine.families.imagenet.transforms import Augmentation
+from experiments.engine.run import quiet
 from experiments.errors import UserError, exit_on_user_error
 
 SECONDS = 15.0
@@ -50,6 +51,7 @@ def measure(overrides: list[str]) -> tuple[int, float]:
 
 
 def main() -> None:
+    quiet()
     images, seconds = measure(sys.argv[1:])
     print(f"{images / seconds:,.0f} images/s ({images:,} images in {seconds:.1f} s)")
 

@@ -59,7 +59,9 @@ def main() -> None:
     from experiments.engine import checkpoints
     from experiments.engine.device import find_place
     from experiments.engine.families import family_of_checkpoint
+    from experiments.engine.run import quiet
 
+    quiet()
     checkpoints.install()
     family = family_of_checkpoint(path)
     options = own_options(family.name, arguments)

@@ -26,6 +26,7 @@ from pathlib import Path
 from experiments.arguments import parse
 from experiments.errors import UserError, exit_on_user_error, nearest
 from experiments.evaluate import checkpoint_path
+from experiments.prediction_grid import draw_predictions
 
 SHOWN = ("errors", "all")
 
@@ -55,8 +56,9 @@ def main() -> None:
     from experiments.engine import checkpoints
     from experiments.engine.device import find_place
     from experiments.engine.families.imagenet.inspection import inspect
-    from experiments.prediction_grid import draw_predictions
+    from experiments.engine.run import quiet
 
+    quiet()
     checkpoints.install()
     found = inspect(
         path,
