@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
-from experiments import torchvision_compatibility
+from experiments import timm_compatibility, torchvision_compatibility
 from experiments.errors import UserError
 
 Transform = Callable[[Image.Image], Tensor]
@@ -111,6 +111,7 @@ def libraries() -> tuple[Any, Any]:
     """
     try:
         torchvision_compatibility.install()
+        timm_compatibility.install()
         import timm.data
         from torchvision import transforms
     except ImportError as error:

@@ -18,6 +18,7 @@ from data_prep import prepare
 from data_prep.images.index import ImageSplit
 from experiments.engine.families.imagenet.dataset import EvaluationImages, TrainingImages, epoch_order
 from experiments.engine.families.imagenet.transforms import Augmentation, evaluation_transform, training_transform
+from experiments.timm_compatibility import posterize
 from tests.data_prep.images.support import pixels, write_folder
 
 FULL = Augmentation(
@@ -176,3 +177,13 @@ def test_a_damaged_image_becomes_a_message_of_its_batch(tmp_path: Path) -> None:
     assert str(broken) in made["fault"]
     assert "--skip-corrupt" in made["fault"]
     shutil.rmtree(source)
+
+
+def test_the_policy_s_full_magnitude_works_with_this_pillow() -> None:
+    """timm keeps down to 0 bits of a pixel, which Pillow refuses since version 13."""
+    image = Image.fromarray(pixels(2))
+    transform = training_transform(Augmentation(crop="none", horizontal_flip=0, auto_augment="rand-m10-n15-inc1"), 8)
+    for _ in range(10):
+        assert transform(image).isfinite().all()
+    assert posterize(image, 0).getextrema() == ((0, 0),) * 3
+    assert np.array_equal(np.asarray(posterize(image, 3)), pixels(2) & 0b11100000)
