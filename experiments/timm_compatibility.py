@@ -1,8 +1,8 @@
 """Makes timm's RandAugment work with Pillow 13; does nothing where it works already.
 
-At its full magnitude timm's ``PosterizeIncreasing`` (the ``inc1`` of DeiT's policy) keeps 0 bits of every pixel: a black
-image. Pillow refuses 0 bits since version 13, so that a training run would end at the first such draw, after some
-thousand images. Here 0 bits mean what they meant to Pillow before.
+At its full magnitude timm's ``PosterizeIncreasing`` (the ``inc1`` of DeiT's policy) keeps 0 bits of every pixel: a
+black image. Pillow refuses 0 bits since version 13, so that a training run would end at the first such draw, after
+some hundred images. Here 0 bits mean what they meant to Pillow before.
 """
 
 from __future__ import annotations
