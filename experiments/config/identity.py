@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,17 @@ def scientific(config: DictConfig) -> dict[str, Any]:
     another way (``protocol=published``, or its single switches) is the same run; the data enters by the checksum of
     its files where they are prepared.
     """
-    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    return scientific_part(OmegaConf.to_container(config, resolve=True), data_identity(config))  # type: ignore[arg-type]
+
+
+def scientific_part(plain: Mapping[str, Any], data: str) -> dict[str, Any]:
+    """:func:`scientific` of a config that is plain data already, and the checksum of its data."""
     chosen = {key: plain[key] for key in ("encoding", "attention", "protocol", "model", "recipe")}
     chosen["encoding"] = {key: chosen["encoding"][key] for key in ("label", "name", "options")}
     for group in ("protocol", "model", "recipe"):
         chosen[group] = {key: value for key, value in chosen[group].items() if key != "name"}
     chosen["experiment"] = plain["experiment"]["name"]
-    chosen["data"] = {"name": plain["data"]["name"], "identity": data_identity(config)}
+    chosen["data"] = {"name": plain["data"]["name"], "identity": data}
     if plain["engine"]["fairseq"]:
         chosen["fairseq"] = plain["engine"]["fairseq"]
     return chosen
@@ -33,7 +38,16 @@ def scientific(config: DictConfig) -> dict[str, Any]:
 
 def identity(config: DictConfig) -> str:
     """Eight hexadecimal digits of the SHA-256 of :func:`scientific`."""
-    text = json.dumps(scientific(config), sort_keys=True, separators=(",", ":"))
+    return digest(scientific(config))
+
+
+def recorded_identity(plain: Mapping[str, Any], data: str) -> str:
+    """:func:`identity` of a run's ``config.yaml`` and the data checksum in its manifest; the data need not be there."""
+    return digest(scientific_part(plain, data))
+
+
+def digest(part: Mapping[str, Any]) -> str:
+    text = json.dumps(part, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
