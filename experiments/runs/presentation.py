@@ -35,6 +35,8 @@ def make_table(title: str = "") -> Table:
 
 def print_table(table: Table, console: Console) -> None:
     """A line a row; where the terminal is narrower, it breaks the lines and no number is cut."""
+    if table.title:
+        console.print()
     table.width = Measurement.get(console, console.options.update(width=10_000), table).maximum
     console.print(table, crop=False)
 

@@ -128,9 +128,8 @@ def _missing(record: Record) -> str | None:
     for key, kind in {"run": dict, "metrics": dict, "manifest": dict, "segments": list}.items():
         if not isinstance(record.get(key), kind):
             return key
-    return next(
-        (f"run.{key}" for key in ("experiment", "encoding", "seed", "identity") if key not in record["run"]), None
-    )
+    needed = ("experiment", "encoding", "seed", "identity")
+    return next((f"run.{key}" for key in needed if key not in record["run"]), None)
 
 
 def _order(folder: Path) -> tuple[str, str, int]:

@@ -30,9 +30,7 @@ def verify_runs(arguments: Selection, console: Console) -> int:
         unsealed += run.record is not None and FIELD not in run.record
     if unsealed:
         show.say(console, f"{unsealed} records carry no checksum (an older version wrote them): edits may go unseen")
-    show.say(
-        console, f"{len(runs)} runs verified, {count} problems" if count else f"{len(runs)} runs verified: all well"
-    )
+    show.say(console, f"{len(runs)} runs verified: " + (f"{count} problems" if count else "all is well"))
     return 1 if count else 0
 
 
