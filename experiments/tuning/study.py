@@ -118,8 +118,8 @@ class Study:
         for key, value in asked.items():
             if kept.get(key) != value:
                 raise UserError(
-                    f"study={request.study} has another {key} ({_text(kept.get(key))}, not {_text(value)}): give the same words as "
-                    f"when it began, or another name; its trials lie in {self._folder}"
+                    f"study={request.study} has another {key} ({_text(kept.get(key))}, not {_text(value)}): give the "
+                    f"same words as when it began, or another name; its trials lie in {self._folder}"
                 )
 
     def _path(self, number: int) -> Path:
