@@ -51,14 +51,14 @@ def state(run: StoredRun) -> Text:
 
 
 def headline(metrics: Mapping[str, Any]) -> tuple[str, float] | None:
-    """The metric that sums a run up: the first of the test split that is no loss, else of the validation split."""
+    """The metric that sums a run up: one that is no loss before a loss, of the test before the validation split."""
     known = {
         name: value
         for name, value in metrics.items()
         if isinstance(value, int | float) and "_at_" not in name and not name.startswith(("train_", "unigram_"))
     }
-    for split in ("test_", "valid_", ""):
-        for no_loss in (True, False):
+    for no_loss in (True, False):
+        for split in ("test_", "valid_", ""):
             for name, value in known.items():
                 if name.startswith(split) and not (no_loss and name.endswith("loss")):
                     return name, value

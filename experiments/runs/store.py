@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,19 @@ from experiments.records import STATUSES, Record, RunFolder, load_record
 # killed; the same command resumes it), `broken` has no readable record.
 STATES = (*STATUSES, "dead", "broken")
 KEYS = ("experiment", "encoding", "protocol", "profile", "data", "seed", "identity")
+_TYPES: dict[str, Any] = {
+    "run": dict,
+    "metrics": dict,
+    "parameters": dict,
+    "manifest": dict,
+    "segments": list,
+    "updates": int,
+    "wall_seconds": int | float,
+    "tokens_per_second": int | float | None,
+    "peak_memory_bytes": int | float | None,
+    "tokens": int | None,
+    "error": str | None,
+}
 _SEED = re.compile(r"seed(\d+)$")
 
 
@@ -107,8 +121,8 @@ def open_run(folder: Path) -> StoredRun:
         return StoredRun(folder, None, str(error))
     if record is None:
         return StoredRun(folder, None, f"{folder}/record.json is missing")
-    if missing := _missing(record):
-        return StoredRun(folder, None, f"{folder}/record.json has no '{missing}'")
+    if fault := _fault(record):
+        return StoredRun(folder, None, f"{folder}/record.json has no readable '{fault}'")
     return StoredRun(folder, record)
 
 
@@ -123,13 +137,26 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _missing(record: Record) -> str | None:
-    """The first part that every record has and this one lacks."""
-    for key, kind in {"run": dict, "metrics": dict, "manifest": dict, "segments": list}.items():
-        if not isinstance(record.get(key), kind):
+def _fault(record: Record) -> str | None:
+    """What a record lacks, or has with another type, of all that every record has; only an edit makes either."""
+    for key, kinds in _TYPES.items():
+        if not isinstance(record.get(key), kinds) or isinstance(record.get(key), bool):
             return key
-    needed = ("experiment", "encoding", "seed", "identity")
-    return next((f"run.{key}" for key in needed if key not in record["run"]), None)
+    for key, kind in {"experiment": str, "encoding": str, "seed": int, "identity": str}.items():
+        if not isinstance(record["run"].get(key), kind):
+            return f"run.{key}"
+    for name, value in record["metrics"].items():
+        if not isinstance(value, int | float | None):
+            return f"metrics.{name}"
+    started = [segment.get("started") if isinstance(segment, dict) else None for segment in record["segments"]]
+    return None if all(_is_time(moment) for moment in started) else "segments"
+
+
+def _is_time(moment: Any) -> bool:
+    try:
+        return datetime.fromisoformat(moment) is not None
+    except (TypeError, ValueError):
+        return False
 
 
 def _order(folder: Path) -> tuple[str, str, int]:

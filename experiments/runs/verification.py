@@ -42,7 +42,10 @@ def problems(run: StoredRun) -> Iterator[str]:
         return
     yield from _checksum(run.record)
     yield from _place(run)
-    yield from _identity(run)
+    try:
+        yield from _identity(run)
+    except (KeyError, TypeError, AttributeError) as error:
+        yield f"config.yaml or the manifest lacks what an identity is made of ({error})"
     yield from _checkpoints(run)
     yield from _history(run)
     yield from _metrics(run.record["metrics"])
@@ -66,9 +69,6 @@ def _identity(run: StoredRun) -> Iterator[str]:
         found = recorded_identity(config, run.record["manifest"]["data"]["identity"])
     except UserError as error:
         yield str(error)
-        return
-    except (KeyError, TypeError) as error:
-        yield f"config.yaml or the manifest lacks what an identity is made of ({error})"
         return
     named = run.record["run"]
     if found != named["identity"]:
