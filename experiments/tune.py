@@ -23,6 +23,7 @@ import math
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from optuna.trial import TrialState
@@ -39,12 +40,25 @@ from experiments.tuning.space import as_overrides
 from experiments.tuning.study import Claim, Study
 
 SHOWN_TRIALS = 5
+SIGNALLED = 128  # exit codes above are 128 + signal
 
 Launch = Callable[[Sequence[str]], int]
+Resolve = Callable[[list[str]], Path]
 
 
-def main(words: Sequence[str], *, launch: Launch | None = None, console: Console | None = None) -> int:
-    """The whole command; ``launch`` (command to exit code) can be replaced.
+def resolve_folder(words: list[str]) -> Path:
+    """The folder of the run that these overrides make."""
+    return run_directory(compose(words))
+
+
+def main(
+    words: Sequence[str],
+    *,
+    resolve: Resolve = resolve_folder,
+    launch: Launch | None = None,
+    console: Console | None = None,
+) -> int:
+    """The whole command; ``resolve`` (overrides to folder) and ``launch`` (command to exit code) can be replaced.
 
     Raises:
         UserError: bad input, before anything is trained.
@@ -55,18 +69,28 @@ def main(words: Sequence[str], *, launch: Launch | None = None, console: Console
     console = console or show.make_console()
     request = parse_request(words)
     study = Study(request)
-    children = Children()
     try:
-        with stopping_on_signals():
-            _work(study, request, launch or (lambda command: children.launch(command, None, {})), console)
+        _train(study, request, resolve, launch, console)
     except Stopped as stopped:
-        children.stop(stopped.number)
         show.say(console, "stopped; the same command goes on, the trial that was running included")
-        return 128 + stopped.number
+        return SIGNALLED + stopped.number
     return _report(study, request, console)
 
 
-def _work(study: Study, request: Request, launch: Launch, console: Console) -> None:
+def _train(study: Study, request: Request, resolve: Resolve, launch: Launch | None, console: Console) -> None:
+    """Work in a thread, so that this one can pass a signal on to the run and wait for its orderly end."""
+    children = Children()
+    start = launch or (lambda command: children.launch(command, None, {}))
+    with ThreadPoolExecutor(1) as pool, stopping_on_signals():
+        working = pool.submit(_work, study, request, resolve, start, console)
+        try:
+            working.result()
+        except Stopped as stopped:
+            children.stop(stopped.number)
+            raise
+
+
+def _work(study: Study, request: Request, resolve: Resolve, launch: Launch, console: Console) -> None:
     while True:
         with study.claim() as claim:
             if claim is None:
@@ -76,7 +100,7 @@ def _work(study: Study, request: Request, launch: Launch, console: Console) -> N
             how = " (resumed)" if claim.adopted else ""
             show.say(console, f"\ntrial {claim.number}, of {request.trials}{how}: {shlex.join(drawn)}")
             code = launch([sys.executable, "-m", "experiments.train", *words])
-            value, problem = _outcome(run_directory(compose(words)), request.metric, code)
+            value, problem = _outcome(resolve(words), request.metric, code)
             study.tell(claim, value)
             show.say(console, _said(claim, request.metric, value, problem))
 
@@ -85,13 +109,13 @@ def _outcome(folder: Path, metric: str, code: int) -> tuple[float | None, str]:
     """The trial's value, or None and why there is none.
 
     Raises:
-        Stopped: the run was interrupted on its own; its trial stays open.
+        Stopped: a signal ended the run; its trial stays open.
         UserError: finished records do not have the metric.
     """
     record = load_record(folder)
-    if record is not None and record["status"] == "interrupted" and code > 128:
-        raise Stopped(code - 128)
     if record is None or not record.finished:
+        if code > SIGNALLED:
+            raise Stopped(code - SIGNALLED)
         reason = (record or {}).get("error") or f"exit code {code}; its message is above"
         return None, f"failed ({reason})"
     if metric not in record["metrics"]:
