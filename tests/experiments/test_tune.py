@@ -30,7 +30,7 @@ from experiments.tuning.request import parse_request
 from experiments.tuning.space import as_overrides, describe, parse_distribution
 from tests.experiments.conftest import ROOT, TINY, environment
 
-LONG = ["recipe.max_update=300", "recipe.validate_interval_updates=100"]
+LONG = ["recipe.max_update=200", "recipe.validate_interval_updates=100"]
 RATE = "recipe.learning_rate=log(1e-4,1e-1)"
 
 
