@@ -59,14 +59,9 @@ def build_report(settings: Sequence[Setting], entity: str, project: str) -> wr.R
                         filters=[ws.Tags().isin([tag]) for tag in tags],
                         groupby=["group"],
                         pinned_columns=[f"summary:{name}" for name in _columns([setting])],
-                        custom_run_colors={
-                            wr.RunsetGroup(setting.title, (wr.RunsetGroupKey(wr.Metric(GROUP), _group_of(group)),)): (
-                                _colour(group)
-                            )
-                            for group in setting.groups
-                        },
                     )
                 ],
+                custom_run_colors={_coloured(setting, group): _colour(group) for group in setting.groups},
                 panels=[*_curves(setting), *_bars([setting])],
             ),
         ]
@@ -141,6 +136,10 @@ def _columns(settings: Sequence[Setting]) -> list[str]:
 def _group_of(group: Group) -> str:
     """The name under which its runs are logged (experiments.wandb_setup)."""
     return f"{group.first.keys['experiment']}/{group.first.keys['encoding']}"
+
+
+def _coloured(setting: Setting, group: Group) -> wr.RunsetGroup:
+    return wr.RunsetGroup(setting.title, (wr.RunsetGroupKey(wr.Metric(GROUP), _group_of(group)),))
 
 
 def _colour(group: Group) -> str:

@@ -20,17 +20,17 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from experiments.arguments import parse
 from experiments.errors import UserError, exit_on_user_error
-from experiments.figures.groups import Setting, group_runs
+from experiments.figures.groups import group_runs
 from experiments.files import write_atomically
 from experiments.runs import Selection
 from experiments.wandb_setup import has_credentials
 
 MEMORY = "wandb_views.json"
+GONE = (ValueError, TypeError, LookupError)  # what wandb-workspaces raises for a view that was deleted
 NO_ACCOUNT = (
     "this needs an account on wandb: run  wandb login  or set WANDB_API_KEY (for a server of your own also "
     "WANDB_BASE_URL), then the same command. Without one,  python -m experiments.runs list  and make figures show the "
@@ -59,37 +59,23 @@ def main(words: Sequence[str]) -> int:
 
     if not has_credentials(wandb):
         raise UserError(NO_ACCOUNT)
-    try:
-        for address in _save(wandb, settings, arguments):
-            print(address)
-    except UserError:
-        raise
-    except Exception as error:  # wandb and its transports raise errors of many kinds, ValueError and Exception included
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"wandb did not save the views of {arguments.entity or 'your'}/{arguments.project}: {reason}"
-        ) from error
-    return 0
-
-
-def _save(wandb: ModuleType, settings: Sequence[Setting], arguments: Arguments) -> list[str]:
     from experiments import wandb_panels  # its packages ask for an account
 
-    entity = arguments.entity or os.environ.get("WANDB_ENTITY") or wandb.Api().default_entity
+    entity = arguments.entity or os.environ.get("WANDB_ENTITY") or _asked(lambda: wandb.Api().default_entity)
     memory = Memory(Path(arguments.results) / MEMORY, f"{entity}/{arguments.project}")
     report = wandb_panels.build_report(settings, entity, arguments.project)
     saved = memory.load("report", wandb_panels.wr.Report.from_url)
     if saved is not None:
         saved.title, saved.description, saved.blocks = report.title, report.description, report.blocks
-    addresses = [memory.keep("report", (saved or report).save())]
+    print(memory.keep("report", saved or report))
     for experiment in dict.fromkeys(setting.experiment for setting in settings):
         own = [setting for setting in settings if setting.experiment == experiment]
         view = wandb_panels.build_workspace(own, entity, arguments.project)
         saved = memory.load(experiment, wandb_panels.ws.Workspace.from_url)
         if saved is not None:
             saved.sections, saved.settings, saved.runset_settings = view.sections, view.settings, view.runset_settings
-        addresses.append(memory.keep(experiment, (saved or view).save()))
-    return addresses
+        print(memory.keep(experiment, saved or view))
+    return 0
 
 
 class Memory:
@@ -110,15 +96,28 @@ class Memory:
         if address is None:
             return None
         try:
-            return read(address)
-        except Exception:  # the packages raise ValueError, IndexError or TypeError for a view that is gone
+            return _asked(lambda: read(address), through=GONE)
+        except GONE:
             print(f"{address} is gone; it is created anew", file=sys.stderr)
             return None
 
     def keep(self, name: str, view: Any) -> str:
+        """Save a view, remember its address and return it."""
+        _asked(view.save)
         self._all.setdefault(self._project, {})[name] = view.url
         write_atomically(self._path, json.dumps(self._all, indent=2) + "\n")
         return str(view.url)
+
+
+def _asked(request: Callable[[], Any], through: tuple[type[Exception], ...] = ()) -> Any:
+    """What the server answers; whatever it and its client raise becomes one message, but for ``through``."""
+    try:
+        return request()
+    except through:
+        raise
+    except Exception as error:  # they raise errors of many kinds, ValueError and Exception itself included
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"wandb refused: {reason}") from error
 
 
 if __name__ == "__main__":
