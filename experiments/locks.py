@@ -42,13 +42,13 @@ def hold(path: Path) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process holds the lock of ``path`` now."""
+    """Whether a process holds the lock of ``path`` now; True where it cannot be tried (somebody else's folder)."""
     if not lock_file(path).exists():
         return False
     lock = FileLock(lock_file(path))
     try:
         lock.acquire(timeout=0)
-    except Timeout:
+    except (Timeout, OSError):
         return True
     lock.release()
     return False

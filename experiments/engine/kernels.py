@@ -10,6 +10,7 @@ from torch import Tensor
 from experiments.engine import checkpoints
 from experiments.engine.evaluation import load
 from experiments.engine.run import quiet
+from experiments.errors import UserError
 from lrpe.encodings.base import Encoding
 from lrpe.encodings.spe import SPE
 
@@ -24,6 +25,8 @@ def trained_kernels(checkpoint: Path, distances: int, data: Path | None = None) 
     checkpoints.install()
     model, _, _ = load(checkpoint, data)
     encodings = [module for module in model.modules() if isinstance(module, Encoding)]
+    if not encodings:
+        raise UserError(f"the model of {checkpoint} has no positional encoding in its attention")
     return torch.stack([kernel(encoding, distances).mean(0) for encoding in encodings])
 
 
