@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 import os
@@ -18,6 +19,7 @@ from typing import Any
 
 import optuna
 import pytest
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from experiments.config import compose
@@ -26,6 +28,7 @@ from experiments.records import RunFolder
 from experiments.runs import scan
 from experiments.tables.runner import Stopped
 from experiments.tune import main
+from experiments.tuning import request
 from experiments.tuning.request import parse_request
 from experiments.tuning.space import as_overrides, describe, parse_distribution
 from tests.experiments.conftest import ROOT, TINY, environment
@@ -34,10 +37,22 @@ LONG = ["recipe.max_update=200", "recipe.validate_interval_updates=100"]
 RATE = "recipe.learning_rate=log(1e-4,1e-1)"
 
 
+@functools.cache
+def composed_once(words: tuple[str, ...]) -> dict[str, Any]:
+    return OmegaConf.to_container(compose(list(words)))  # type: ignore[return-value]
+
+
 @pytest.fixture(autouse=True)
 def _places(tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def quickly(words: list[str]) -> DictConfig:
+        config = OmegaConf.create(composed_once(tuple(words)))
+        if not any(word.startswith("paths.results=") for word in words):
+            config.paths.results = str(tmp_path)
+        return config
+
     monkeypatch.setenv("LRPE_DATA", str(tiny_data))
     monkeypatch.setenv("LRPE_RESULTS", str(tmp_path))
+    monkeypatch.setattr(request, "compose", quickly)
 
 
 def place(words: Sequence[str]) -> Path:
@@ -222,9 +237,9 @@ def test_numbers_reach_the_run_with_every_digit() -> None:
 
 
 def test_the_defaults_follow_the_experiment() -> None:
-    request = parse_request(["study=a", *TINY, RATE])
-    assert (request.metric, request.direction, request.trials) == ("valid_loss", "minimize", 20)
-    assert request.fixed == tuple(sorted(word for word in TINY if not word.startswith(("tracker", "engine"))))
+    asked = parse_request(["study=a", *TINY, RATE])
+    assert (asked.metric, asked.direction, asked.trials) == ("valid_loss", "minimize", 20)
+    assert asked.fixed == tuple(sorted(word for word in TINY if not word.startswith(("tracker", "engine"))))
 
 
 def test_the_command_trains_for_real_and_survives_a_kill(tiny_data: Path, tmp_path: Path) -> None:
