@@ -157,6 +157,7 @@ def test_another_metric_and_direction() -> None:
 
 
 def test_several_processes_share_a_study(tmp_path: Path) -> None:
+    parse_request(["study=lr", *TINY, RATE])  # hydra composes in one thread at a time; the workers find it composed
     trainer, codes = Trainer(seconds=0.02), []
     workers = [
         threading.Thread(target=lambda: codes.append(tune(trainer, RATE, "trials=9")[0]), daemon=True) for _ in range(3)
