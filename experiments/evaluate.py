@@ -52,7 +52,7 @@ def main() -> None:
         raise UserError(f"no checkpoint at {path}")
     from experiments.engine import checkpoints
     from experiments.engine.device import find_place
-    from experiments.engine.evaluation import evaluate
+    from experiments.engine.families.alm.evaluation import evaluate
 
     checkpoints.install()
     score = evaluate(

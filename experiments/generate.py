@@ -60,7 +60,7 @@ def main() -> None:
 
     from experiments.engine import checkpoints
     from experiments.engine.device import find_place
-    from experiments.engine.evaluation import load
+    from experiments.engine.families.alm.evaluation import load
 
     checkpoints.install()
     model, config, task = load(path, Path(arguments.data) if arguments.data else None)

@@ -19,6 +19,10 @@ from experiments.files import cut_torn_line, finite, read_history, write_atomica
 from experiments.locks import hold, is_held
 
 SCHEMA = 1
+CLOSING_FIELDS = {
+    *("tokens", "sentences", "images", "tokens_per_second", "images_per_second"),
+    *("peak_memory_bytes", "parameters"),
+}
 STATUSES = ("running", "finished", "failed", "interrupted")
 
 
@@ -101,11 +105,9 @@ class RunFolder:
             "run": dict(run),
             "metrics": {},
             "parameters": dict(parameters or (previous or {}).get("parameters") or {}),
-            "tokens_per_second": None,
             "peak_memory_bytes": None,
             "wall_seconds": _total_seconds(segments),
             "updates": from_update,
-            "tokens": None,
             "segments": segments,
             "error": None,
             "history_sha256": None,
@@ -124,8 +126,8 @@ class RunFolder:
     ) -> Record:
         """End the open segment with ``finished``, ``failed`` or ``interrupted``.
 
-        ``fields`` replaces others of the record (``tokens_per_second``, ``peak_memory_bytes``, ``tokens``,
-        ``parameters``). Raises ValueError for a status or a field that a record does not have.
+        ``fields`` replaces or adds others of the record (:data:`CLOSING_FIELDS`). Raises ValueError for a status or a
+        field that a record does not have.
         """
         if status not in STATUSES[1:]:
             raise ValueError(f"status={status!r}: expected one of {', '.join(STATUSES[1:])}")
@@ -133,7 +135,7 @@ class RunFolder:
         record = self.load()
         if record is None or not record["segments"] or record["segments"][-1]["ended"] is not None:
             raise ValueError(f"{self.record_path}: no open segment to close; call begin() first")
-        if unknown := sorted(set(fields) - {"tokens_per_second", "peak_memory_bytes", "tokens", "parameters"}):
+        if unknown := sorted(set(fields) - CLOSING_FIELDS):
             raise ValueError(f"{unknown[0]}={fields[unknown[0]]!r}: a record has no such field")
         segment = record["segments"][-1]
         segment.update(ended=now(), to_update=to_update)
@@ -208,6 +210,16 @@ def find_runs(results_root: Path | str, experiment: str | None = None) -> list[R
     found = (Path(results_root) / "runs").glob(f"{experiment or '*'}/*/seed*/record.json")
     records = (load_record(path.parent) for path in sorted(found))
     return [record for record in records if record is not None]
+
+
+def shown_metrics(metrics: Mapping[str, float | None]) -> str:
+    """The metrics that a person wants to read at a run's end: everything but the losses, or these where that is all."""
+    known = {name: value for name, value in metrics.items() if value is not None}
+    chosen = {name: value for name, value in known.items() if not name.endswith("loss")} or known
+    return ", ".join(
+        f"{name.replace('_', ' ')} {value:.2f}" if "perplexity" in name else f"{name.replace('_', ' ')} {value:.4f}"
+        for name, value in chosen.items()
+    )
 
 
 def now() -> str:

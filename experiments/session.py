@@ -10,19 +10,20 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from data_prep import check, load_manifest, unigram_perplexity
+from data_prep import check, load_manifest
 from data_prep.errors import DataError
 from experiments.config import identity
 from experiments.engine import checkpoints
 from experiments.engine.device import Place, find_place
-from experiments.engine.plan import Plan, make_plan, vocabulary_size
+from experiments.engine.families import family_of
+from experiments.engine.plan import Plan, make_plan
 from experiments.engine.progress import Row, RunProgress, peak_memory
-from experiments.engine.run import Interrupted, final_metrics, median_speed, quiet, train
+from experiments.engine.run import Interrupted, median_speed, quiet, train
 from experiments.engine.translate import fairseq_config
 from experiments.errors import UserError
 from experiments.expected import Watch
 from experiments.manifest import build_manifest
-from experiments.records import RunFolder
+from experiments.records import CLOSING_FIELDS, RunFolder, shown_metrics
 from experiments.tracking import Tracker
 
 BYTES_PER_PARAMETER = 4 * 3  # the weights and Adam's two moments, float32
@@ -38,7 +39,7 @@ def train_run(config: DictConfig, folder: Path) -> int:
     quiet()
     place = find_place(config.engine.device)
     data = _check_data(config)
-    plan = make_plan(config, place.world_size, vocabulary_size(Path(config.data.folder)))
+    plan = make_plan(config, place.world_size)
     name = f"{config.encoding.label} seed {config.seed}"
     fairseq = fairseq_config(config, folder, place)
     runs = RunFolder(folder)
@@ -81,7 +82,7 @@ def train_run(config: DictConfig, folder: Path) -> int:
 
 def _train(config: DictConfig, fairseq: DictConfig, runs: RunFolder, place: Place, plan: Plan, start: int) -> int:
     name = f"{config.encoding.label} seed {config.seed}"
-    progress = RunProgress(name, config.recipe.max_update, plan.tokens_per_update, start)
+    progress = RunProgress(name, plan.updates, plan.counting, start)
     with ExitStack() as stack:
         tracker = stack.enter_context(
             Tracker.start(config.tracker.mode, runs, OmegaConf.to_container(config, resolve=True), runs.load(), start)
@@ -99,11 +100,10 @@ def _train(config: DictConfig, fairseq: DictConfig, runs: RunFolder, place: Plac
         try:
             train(fairseq, runs.path / "train.log", progress, config.engine.threads)
             progress.close()
-            metrics = final_metrics(config, runs.path, place)
+            metrics = family_of(config).final_metrics(config, runs.path, place)
             metrics["train_loss"] = next(
                 (row["loss"] for row in reversed(runs.history()) if row["split"] == "train"), 0.0
             )
-            metrics["unigram_perplexity"] = unigram_perplexity(Path(config.data.folder), "test")
         except (Interrupted, KeyboardInterrupt) as stop:
             progress.close()
             _close(runs, plan, progress, "interrupted", f"stopped by {stop or 'the keyboard'}")
@@ -122,10 +122,9 @@ def _train(config: DictConfig, fairseq: DictConfig, runs: RunFolder, place: Plac
                 ) from error
             raise
         finished = _close(runs, plan, progress, "finished", None, metrics)
-        shown = ("metrics", "parameters", "tokens_per_second", "peak_memory_bytes", "wall_seconds", "updates", "tokens")
-        tracker.finish({key: finished[key] for key in shown})
-    shown = ", ".join(f"{key.replace('_', ' ')} {value:.2f}" for key, value in metrics.items() if "perplexity" in key)
-    print(f"{name}: {shown} -> {runs.path}")
+        shown = ("metrics", "parameters", "wall_seconds", "updates", *CLOSING_FIELDS)
+        tracker.finish({key: finished[key] for key in shown if key in finished})
+    print(f"{name}: {shown_metrics(metrics)} -> {runs.path}")
     return 0
 
 
@@ -134,7 +133,7 @@ def _follow(config: DictConfig, fairseq: DictConfig, folder: Path, place: Place,
     found = checkpoints.newest_readable(folder / "checkpoints")
     if found:
         fairseq.checkpoint.restore_file = str(found[0])
-    progress = RunProgress(name, config.recipe.max_update, plan.tokens_per_update)
+    progress = RunProgress(name, plan.updates, plan.counting)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         train(fairseq, folder / f"train.rank{place.rank}.log", progress, config.engine.threads)
@@ -151,15 +150,17 @@ def _close(
     error: str | None,
     metrics: dict[str, float] | None = None,
 ) -> dict[str, Any]:
-    update = plan.updates if status == "finished" else progress.update
+    update, counting = plan.updates if status == "finished" else progress.update, plan.counting
     return runs.close(
         status,
         to_update=update,
         metrics=metrics,
         error=error,
-        tokens_per_second=median_speed(runs.history()),
         peak_memory_bytes=peak_memory(),
-        tokens=update * plan.tokens_per_update,
+        **{
+            counting.unit: update * counting.per_update,
+            f"{counting.speed_unit}_per_second": median_speed(runs.history(), counting.speed_unit),
+        },
     )
 
 

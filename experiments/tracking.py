@@ -20,7 +20,7 @@ from experiments.files import read_history
 from experiments.wandb_setup import errors_of, has_credentials, init_run, mode_from_environment, teardown
 
 MODES = ("auto", "wandb", "offline", "disabled")
-_AXES = ("update", "tokens", "epoch")
+_AXES = ("update", "tokens", "sentences", "images", "epoch")
 
 
 def say_on_stderr(message: str) -> None:

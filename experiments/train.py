@@ -21,7 +21,7 @@ from experiments import sweep
 from experiments.config import check_overrides, run_directory, validate
 from experiments.config.compose import CONF
 from experiments.errors import UserError
-from experiments.records import RunFolder
+from experiments.records import RunFolder, shown_metrics
 
 SIGNALLED = 128  # exit codes above are 128 + signal: the person wants the whole sweep to end
 
@@ -37,10 +37,7 @@ def run(config: DictConfig) -> int:
     record = RunFolder(folder).load()
     if record is not None and record.finished:
         if int(os.environ.get("RANK", "0")) == 0:
-            known = {
-                name: value for name, value in record["metrics"].items() if "perplexity" in name and value is not None
-            }
-            found = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in known.items())
+            found = shown_metrics(record["metrics"])
             print(f"{folder}: finished before ({found}); nothing to do. Remove the folder to train it anew.")
         return 0
     from experiments.session import train_run  # torch and fairseq: bad input never waits for their import

@@ -6,7 +6,7 @@
 Keys:
     study         the study's name; it lies in <results>/tuning/<study>/
     trials        how many in all, failed ones included                          [20]
-    metric        of the record                                                  [the experiment's, e.g. valid_loss]
+    metric        of the record                                                  [valid_loss]
     direction     minimize or maximize                                           [by the metric's name]
     sampler_seed  of Optuna's draws                                              [1]
     key=log(low,high), uniform(low,high), integer(low,high), log_integer(low,high), choice(a,b,...): what is varied

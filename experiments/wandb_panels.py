@@ -15,11 +15,11 @@ import wandb_workspaces.workspaces as ws
 from experiments.figures.curves import Series, validation_quantity
 from experiments.figures.groups import Group, Setting
 from experiments.figures.style import COLOURS
-from experiments.runs.presentation import NONE, headline, number
+from experiments.runs.presentation import NONE, headline, number, speed
 
 GROUP = "Group"
 MAX_RUNS = 100  # wandb draws ten where nothing is said
-COLUMNS = ("parameters/total", "tokens_per_second", "updates", "wall_seconds")
+COLUMNS = ("parameters/total", "tokens_per_second", "images_per_second", "updates", "wall_seconds")
 
 
 def build_workspace(settings: Sequence[Setting], entity: str, project: str) -> ws.Workspace:
@@ -78,17 +78,14 @@ def build_report(settings: Sequence[Setting], entity: str, project: str) -> wr.R
 def summary_table(setting: Setting) -> str:
     """Markdown: mean ± sample standard deviation over seeds of the metric that sums an experiment up."""
     name = next((found[0] for group in setting.groups if (found := headline(group.first.metrics))), "")
-    lines = [f"| encoding | seeds | {name.replace('_', ' ')} | parameters | tokens/s |", "|---|---:|---:|---:|---:|"]
+    lines = [f"| encoding | seeds | {name.replace('_', ' ')} | parameters | speed |", "|---|---:|---:|---:|---:|"]
     for group in setting.groups:
         values = [run.metrics[name] for run in group.runs if run.metrics.get(name) is not None]
         spread = f" ± {number(statistics.stdev(values))}" if len(values) > 1 else ""
         measured = f"{number(statistics.fmean(values))}{spread}" if values else NONE
         record: Mapping[str, Any] = group.first.record or {}
-        speed = record["tokens_per_second"]
-        lines.append(
-            f"| {group.label} | {len(values)} | {measured} | {number(record['parameters'].get('total'))} "
-            f"| {number(round(speed)) if speed else NONE} |"
-        )
+        parameters = number(record["parameters"].get("total"))
+        lines.append(f"| {group.label} | {len(values)} | {measured} | {parameters} | {speed(record)} |")
     return "\n".join(lines)
 
 

@@ -16,7 +16,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from experiments.config.schema import BELOW_ONE, MINIMUM, RunConfig
+from experiments.config.schema import MINIMUM, RATES, SCHEMAS, check_common
 from experiments.errors import UserError, nearest
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -49,51 +49,29 @@ def validate(config: DictConfig) -> DictConfig:
     Raises:
         UserError: naming the key, its value and what was expected.
     """
+    name = OmegaConf.select(config, "experiment.name")
+    if name not in SCHEMAS:
+        raise UserError(f"experiment.name={name}: unknown{nearest(name, SCHEMAS)} (choices: {', '.join(SCHEMAS)})")
+    schema = SCHEMAS[name]
     try:
-        typed = OmegaConf.merge(OmegaConf.structured(RunConfig), OmegaConf.to_container(config, resolve=True))
+        typed = OmegaConf.merge(OmegaConf.structured(schema.config), OmegaConf.to_container(config, resolve=True))
         OmegaConf.to_container(typed, throw_on_missing=True)
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None) or "?"
         raise UserError(f"{key}: {_first_line(error)}") from None
-    for key, smallest in MINIMUM.items():
+    for key, smallest in {**MINIMUM, **schema.minimum}.items():
         value = OmegaConf.select(typed, key)
         if value is not None and not (math.isfinite(value) and value >= smallest):
             raise UserError(f"{key}={value}: expected a number of at least {smallest:g}")
-    for key in BELOW_ONE:
+    for key in (*RATES, *schema.rates):
         if OmegaConf.select(typed, key) >= 1:
             raise UserError(f"{key}={OmegaConf.select(typed, key)}: a dropout rate is below 1")
-    _check_combinations(typed)
+    check_common(typed)
+    schema.check(typed)
     plain = OmegaConf.create(OmegaConf.to_container(typed, resolve=True, enum_to_str=True))
     OmegaConf.set_readonly(plain, True)
     OmegaConf.set_struct(plain, True)
     return plain
-
-
-def _check_combinations(config: DictConfig) -> None:
-    model, recipe, protocol, encoding = config.model, config.recipe, config.protocol, config.encoding
-    if model.embed_dim % model.num_heads:
-        raise UserError(f"model.embed_dim={model.embed_dim} is not a multiple of model.num_heads={model.num_heads}")
-    if config.attention.name not in ("linear", "softmax"):
-        raise UserError(f"attention.name={config.attention.name}: expected linear or softmax")
-    if len(recipe.adam_betas) != 2 or not all(0 <= beta < 1 for beta in recipe.adam_betas):
-        raise UserError(f"recipe.adam_betas={list(recipe.adam_betas)}: expected two numbers in [0, 1)")
-    if recipe.context_window >= recipe.tokens_per_sample:
-        raise UserError(
-            f"recipe.context_window={recipe.context_window} leaves no token to evaluate of "
-            f"recipe.tokens_per_sample={recipe.tokens_per_sample}"
-        )
-    if str(protocol.absolute) == "learned" and recipe.tokens_per_sample > model.max_positions:
-        raise UserError(
-            f"recipe.tokens_per_sample={recipe.tokens_per_sample} exceeds the learned positions, "
-            f"model.max_positions={model.max_positions}"
-        )
-    permutes = encoding.name == "permuteformer" or encoding.options.get("core") == "permutation"
-    limit = protocol.permutation_limit
-    if permutes and limit is not None and recipe.tokens_per_sample > limit:
-        raise UserError(
-            f"recipe.tokens_per_sample={recipe.tokens_per_sample}: the published permutation tables end at {limit}; "
-            "use protocol=controlled or protocol.permutation_limit=null for longer sequences"
-        )
 
 
 def _check_overrides(overrides: list[str]) -> None:
@@ -111,7 +89,7 @@ def _check_overrides(overrides: list[str]) -> None:
         if override.key_or_group in groups and not override.is_add():
             options = loader.get_group_options(override.key_or_group)
             _check_option(override, options)
-            choices.append(f"{override.key_or_group}={next(_elements(override, options))}")
+            choices.append(f"{override.get_key_element()}={next(_elements(override, options))}")
         elif not override.key_or_group.startswith("hydra") and not override.is_add():
             keys.append(override)
     try:

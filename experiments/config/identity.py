@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.config.data import data_identity
+from experiments.config.schema import SCHEMAS
 
 
 def scientific(config: DictConfig) -> dict[str, Any]:
@@ -25,7 +26,8 @@ def scientific(config: DictConfig) -> dict[str, Any]:
 
 def scientific_part(plain: Mapping[str, Any], data: str) -> dict[str, Any]:
     """:func:`scientific` of a config that is plain data already, and the checksum of its data."""
-    chosen = {key: plain[key] for key in ("encoding", "attention", "protocol", "model", "recipe")}
+    own = SCHEMAS[plain["experiment"]["name"]].identified
+    chosen = {key: plain[key] for key in ("encoding", "attention", "protocol", "model", "recipe", *own)}
     chosen["encoding"] = {key: chosen["encoding"][key] for key in ("label", "name", "options")}
     for group in ("protocol", "model", "recipe"):
         chosen[group] = {key: value for key, value in chosen[group].items() if key != "name"}

@@ -5,29 +5,49 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
 from experiments.engine import checkpoints
-from experiments.engine.evaluation import load
+from experiments.engine.families import family_of
 from experiments.engine.run import quiet
 from experiments.errors import UserError
 from lrpe.encodings.base import Encoding
 from lrpe.encodings.spe import SPE
 
 
-def trained_kernels(checkpoint: Path, distances: int, data: Path | None = None) -> Tensor:
-    """:func:`kernel` of every layer of a checkpoint, the mean over its heads: Float64[layers distances].
+def trained_kernels(folder: Path, distances: int) -> Tensor:
+    """:func:`kernel` of every layer of a run's best checkpoint, the mean over its heads: Float64[layers distances].
 
     Raises:
-        UserError: the checkpoint or its data's dictionary cannot be read, or the model has no encodings.
+        UserError: the config, the data or the checkpoint cannot be read, or does not fit the others.
     """
     quiet()
-    checkpoints.install()
-    model, _, _ = load(checkpoint, data)
-    encodings = [module for module in model.modules() if isinstance(module, Encoding)]
+    encodings = trained_encodings(folder)
     if not encodings:
-        raise UserError(f"the model of {checkpoint} has no positional encoding in its attention")
+        raise UserError(f"the model of {folder} has no positional encoding in its attention")
     return torch.stack([kernel(encoding, distances).mean(0) for encoding in encodings])
+
+
+def trained_encodings(folder: Path) -> list[Encoding]:
+    """The encodings of a run's layers with the weights of its best checkpoint."""
+    checkpoints.install()
+    weights = checkpoints.read(folder / "checkpoints" / checkpoints.BEST)["model"]
+    config = OmegaConf.load(folder / "config.yaml")
+    try:
+        model = family_of(config).build(config)
+    except (KeyError, OSError, OmegaConfBaseException) as error:
+        raise UserError(f"the model of {folder} cannot be built ({type(error).__name__}: {error})") from error
+    encodings = {name: module for name, module in model.named_modules() if isinstance(module, Encoding)}
+    for name, encoding in encodings.items():
+        # fairseq's models hold the library's under a prefix of theirs
+        own = {key.partition(f"{name}.")[2]: value for key, value in weights.items() if f".{name}." in f".{key}"}
+        try:
+            encoding.load_state_dict(own)
+        except RuntimeError as error:
+            raise UserError(f"{folder}: the checkpoint does not fit its config at {name}") from error
+    return list(encodings.values())
 
 
 @torch.no_grad()

@@ -9,11 +9,10 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from experiments.engine.language_model import decoder_config
-from experiments.engine.translate import accumulation, model_section
+from experiments.engine.families import Counting, family_of
+from experiments.engine.translate import accumulation
 from experiments.errors import UserError
 from experiments.records import find_runs
-from lrpe.models import DecoderLM
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,8 @@ class Plan:
         parameters: trained and fixed parameters of the model.
         encoding_parameters: those that the encoding brings (angles, Householder vectors, absolute positions).
         encoding_parameter_names: their names in the model.
-        tokens_per_update: effective batch in tokens.
+        counting: what an update consists of, and how many of it: the effective batch.
+        samples: sequences or images a forward pass and device; `passes` of them an update.
         updates: updates of the run.
         seconds: estimated duration, and `basis` says from what.
     """
@@ -32,8 +32,8 @@ class Plan:
     parameters: int
     encoding_parameters: int
     encoding_parameter_names: tuple[str, ...]
-    tokens_per_update: int
-    sequences: int
+    counting: Counting
+    samples: int
     passes: int
     updates: int
     learning_rate: float
@@ -42,73 +42,67 @@ class Plan:
 
     def text(self, name: str, world_size: int) -> str:
         new = f" ({self.encoding_parameters:,} of them new to the encoding)" if self.encoding_parameters else ""
-        batch = f"{self.sequences} sequences x {self.passes} passes x {world_size} devices"
+        batch = f"{self.samples} samples x {self.passes} passes x {world_size} devices"
+        unit, size = self.counting.unit, self.counting.per_update
         return "\n".join(
             [
                 f"{name}",
                 f"  parameters     {self.parameters:,}{new}",
-                f"  batch          {self.tokens_per_update:,} tokens an update ({batch})",
-                f"  updates        {self.updates:,}, {self.updates * self.tokens_per_update:,} tokens in all",
+                f"  batch          {size:,} {unit} an update ({batch})",
+                f"  updates        {self.updates:,}, {self.updates * size:,} {unit} in all",
                 f"  learning rate  {self.learning_rate:g} at its peak",
                 f"  time           about {_duration(self.seconds)} ({self.basis})",
             ]
         )
 
 
-def make_plan(config: DictConfig, world_size: int, vocab_size: int) -> Plan:
+def make_plan(config: DictConfig, world_size: int) -> Plan:
     """Build the model without memory (on torch's meta device) and count.
 
     Raises:
         UserError: a model that cannot be built, e.g. an odd head dimension under rotations.
     """
-    sequences, passes = accumulation(config, world_size)
-    section = DictConfig({"encoding": "none", **model_section(config)})
+    family = family_of(config)
+    samples, passes = accumulation(config, world_size)
     try:
         with torch.device("meta"):
-            model = DecoderLM(decoder_config(section, vocab_size, padding_index=1))
+            model = family.build(config)
     except (ValueError, TypeError) as error:
         raise UserError(f"model and encoding do not fit together: {error}") from error
     parameters = dict(model.named_parameters())
-    brought = {name: p for name, p in parameters.items() if ".encoding." in name or name.startswith("absolute")}
+    brought = {name: p for name, p in parameters.items() if family.brought_by_encoding(name)}
     total = sum(parameter.numel() for parameter in parameters.values())
-    tokens = config.recipe.batch_sequences * config.recipe.tokens_per_sample
-    remaining = tokens * config.recipe.max_update
-    rate, basis = _tokens_per_second(config, total, vocab_size)
+    counting, updates = family.counting(config), family.updates(config)
+    seconds, basis = _seconds_an_update(config, total, counting)
     return Plan(
         parameters=total,
         encoding_parameters=sum(parameter.numel() for parameter in brought.values()),
         encoding_parameter_names=tuple(brought),
-        tokens_per_update=tokens,
-        sequences=sequences,
+        counting=counting,
+        samples=samples,
         passes=passes,
-        updates=config.recipe.max_update,
+        updates=updates,
         learning_rate=config.recipe.learning_rate,
-        seconds=remaining / (rate * world_size),
+        seconds=updates * seconds / world_size,
         basis=basis,
     )
 
 
-def vocabulary_size(folder: Path) -> int:
-    """Entries of ``dict.txt`` and fairseq's four special symbols."""
-    path = folder / "dict.txt"
-    with path.open("rb") as lines:
-        return 4 + sum(1 for _ in lines)
-
-
-def _tokens_per_second(config: DictConfig, parameters: int, vocab_size: int) -> tuple[float, str]:
+def _seconds_an_update(config: DictConfig, parameters: int, counting: Counting) -> tuple[float, str]:
     similar = [
-        record["tokens_per_second"]
+        record["wall_seconds"] / record[counting.unit]
         for record in find_runs(Path(config.paths.results), config.experiment.name)
         if record["status"] == "finished"
         and record["run"]["profile"] == config.profile.name
-        and record.get("tokens_per_second")
+        and record.get(counting.unit)
         and record["parameters"]["total"] < 1.5 * parameters < 2.25 * record["parameters"]["total"]
     ]
     if similar:
-        return sorted(similar)[len(similar) // 2], f"from {len(similar)} finished runs of this profile"
-    # 6 operations a parameter and token for forward and backward; a table that is only looked up costs none
-    looked_up = 0 if config.model.share_input_output else vocab_size * config.model.embed_dim
-    return 0.4 * _matmul_rate() / (6 * (parameters - looked_up)), "guessed from this machine's matmul rate"
+        basis = f"from {len(similar)} finished runs of this profile"
+        return counting.per_update * sorted(similar)[len(similar) // 2], basis
+    # 6 operations a parameter and token for forward and backward; no more than that is known of the model
+    tokens = counting.tokens or counting.per_update
+    return 6 * parameters * tokens / (0.4 * _matmul_rate()), "guessed from this machine's matmul rate"
 
 
 def _matmul_rate() -> float:

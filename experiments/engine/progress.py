@@ -13,6 +13,8 @@ import torch
 from fairseq.logging import progress_bar
 from tqdm import tqdm
 
+from experiments.engine.families import Counting
+
 LN2 = math.log(2)
 Row = dict[str, Any]
 
@@ -23,7 +25,7 @@ class RunProgress:
     Args:
         name: shown at the left.
         max_update: the last update.
-        tokens_per_update: recipe.batch_sequences x recipe.tokens_per_sample (an epoch's last batch may hold fewer).
+        counting: what an update consists of, and what the rows say beside the loss.
         start_update: updates already done when this process began.
         record: receives every row; None on ranks other than the first.
         terminal: a moving bar, or plain lines. By default as standard error is.
@@ -33,17 +35,17 @@ class RunProgress:
         self,
         name: str,
         max_update: int,
-        tokens_per_update: int,
+        counting: Counting,
         start_update: int = 0,
         record: Callable[[Row], None] | None = None,
         terminal: bool | None = None,
     ) -> None:
-        self.name, self.max_update, self.tokens_per_update = name, max_update, tokens_per_update
+        self.name, self.max_update, self.counting = name, max_update, counting
         self.record = record
         self.start_update = self.update = start_update
         self.started = time.monotonic()
         self.terminal = sys.stderr.isatty() if terminal is None else terminal
-        self.valid_perplexity: float | None = None
+        self._valid = ""
         self._printed = 0.0
         self._bar = None
         if record is not None and self.terminal:
@@ -61,7 +63,7 @@ class RunProgress:
         for ours, theirs in (
             ("learning_rate", "lr"),
             ("gradient_norm", "gnorm"),
-            ("tokens_per_second", "wps"),
+            (f"{self.counting.speed_unit}_per_second", "wps"),
             ("loss_scale", "loss_scale"),
         ):
             if theirs in stats:
@@ -72,7 +74,7 @@ class RunProgress:
 
     def valid_row(self, stats: Mapping[str, Any], update: int, epoch: int) -> None:
         row = self._row("valid", stats, update, epoch)
-        self.valid_perplexity = row["perplexity"]
+        self._valid = self._figures(row)
         self._emit(row)
         self._show(row, always=True)
 
@@ -82,15 +84,17 @@ class RunProgress:
 
     def _row(self, split: str, stats: Mapping[str, Any], update: int, epoch: int) -> Row:
         loss = float(stats.get("nll_loss", stats["loss"])) * LN2  # fairseq counts in bits
-        return {
+        row = {
             "update": update,
-            "tokens": update * self.tokens_per_update,
+            self.counting.unit: update * self.counting.per_update,
             "split": split,
             "loss": loss,
-            "perplexity": math.exp(min(loss, 700.0)),
             "epoch": epoch,
             "wall_seconds": time.monotonic() - self.started,
         }
+        if self.counting.perplexity:
+            row["perplexity"] = math.exp(min(loss, 700.0))
+        return row | {name: float(stats[name]) for name in self.counting.metrics if name in stats}
 
     def _emit(self, row: Row) -> None:
         if self.record is not None:
@@ -100,11 +104,12 @@ class RunProgress:
         if self.record is None:
             return
         self.update = row["update"]
-        parts = [f"{row['split']} loss {row['loss']:.3f}", f"ppl {row['perplexity']:.1f}"]
-        if row["split"] == "train" and self.valid_perplexity is not None:
-            parts.append(f"valid ppl {self.valid_perplexity:.1f}")
-        if "tokens_per_second" in row:
-            parts.append(f"{row['tokens_per_second']:,.0f} tokens/s")
+        parts = [f"{row['split']} loss {row['loss']:.3f}", self._figures(row)]
+        if row["split"] == "train" and self._valid:
+            parts.append(f"valid {self._valid}")
+        if (speed := row.get(f"{self.counting.speed_unit}_per_second")) is not None:
+            parts.append(f"{speed:,.0f} {self.counting.speed_unit}/s")
+        parts = [part for part in parts if part]
         if self._bar is not None:
             self._bar.n = self.update
             self._bar.set_postfix_str(", ".join(parts))
@@ -114,6 +119,12 @@ class RunProgress:
             self._printed = now
             left = f"{_clock(self._seconds_left())} left"
             print(f"{self.name} {self.update}/{self.max_update} | " + " | ".join([*parts, left]), flush=True)
+
+    def _figures(self, row: Row) -> str:
+        """What a person reads beside the loss: the perplexity, or the family's own metrics."""
+        if "perplexity" in row:
+            return f"ppl {row['perplexity']:.1f}"
+        return " ".join(f"{name} {row[name]:.3f}" for name in self.counting.metrics if name in row)
 
     def _seconds_left(self) -> float:
         done = self.update - self.start_update

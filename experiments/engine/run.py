@@ -16,10 +16,8 @@ from fairseq.distributed import utils as distributed
 from fairseq_cli.train import main as fairseq_main
 from omegaconf import DictConfig
 
-from experiments.engine import adaptive_loss, checkpoints, language_model, language_modeling_task, optimizer  # noqa: F401 - register
+from experiments.engine import checkpoints, optimizer  # noqa: F401 - the optimizer registers itself
 from experiments.engine.compatibility import LOGGER
-from experiments.engine.device import Place
-from experiments.engine.evaluation import evaluate
 from experiments.engine.progress import Row, RunProgress
 
 
@@ -46,24 +44,9 @@ def train(fairseq: DictConfig, log: Path, progress: RunProgress, threads: int | 
         distributed.call_main(fairseq, fairseq_main)
 
 
-def final_metrics(config: DictConfig, folder: Path, place: Place) -> dict[str, float]:
-    """Loss (nats) and perplexity of the best checkpoint on the validation and the test split."""
-    metrics: dict[str, float] = {}
-    for split in ("valid", "test"):
-        score = evaluate(
-            folder / "checkpoints" / checkpoints.BEST,
-            split,
-            data=Path(config.data.folder).resolve(),
-            context_window=config.recipe.context_window,
-            cuda=place.cuda,
-        )
-        metrics |= {f"{split}_loss": score.loss, f"{split}_perplexity": score.perplexity}
-    return metrics
-
-
-def median_speed(rows: list[Row]) -> float | None:
-    """Median tokens a second over the log intervals of a history."""
-    speeds = [row["tokens_per_second"] for row in rows if row.get("tokens_per_second")]
+def median_speed(rows: list[Row], unit: str) -> float | None:
+    """Median ``unit`` (tokens, images) a second over the log intervals of a history."""
+    speeds = [row[f"{unit}_per_second"] for row in rows if row.get(f"{unit}_per_second")]
     return statistics.median(speeds) if speeds else None
 
 

@@ -14,8 +14,8 @@ from experiments.figures import style
 
 # What every row of a history may hold; any other name in a validation's row is a quantity of its task.
 _COMMON = (
-    "update", "tokens", "split", "epoch", "wall_seconds", "loss", "perplexity", "learning_rate", "gradient_norm",
-    "tokens_per_second", "peak_memory_bytes", "loss_scale",
+    "update", "tokens", "sentences", "images", "split", "epoch", "wall_seconds", "loss", "perplexity", "learning_rate",
+    "gradient_norm", "tokens_per_second", "images_per_second", "peak_memory_bytes", "loss_scale",
 )  # fmt: skip
 
 

@@ -58,7 +58,5 @@ def draw_heat_map(kernels: Sequence[tuple[str, np.ndarray]], stem: Path, title: 
 def _kernel(folder: Path, config: dict) -> np.ndarray:
     from experiments.engine.kernels import trained_kernels  # torch and fairseq: other figures do without
 
-    data = Path(config["data"]["folder"])
-    distances = min(DISTANCES, (config.get("recipe") or {}).get("tokens_per_sample") or DISTANCES)
-    checkpoint = folder / "checkpoints" / "checkpoint_best.pt"
-    return trained_kernels(checkpoint, distances, data.resolve() if data.is_dir() else None).numpy()
+    length = (config.get("recipe") or {}).get("tokens_per_sample") or DISTANCES
+    return trained_kernels(folder, min(DISTANCES, length)).numpy()

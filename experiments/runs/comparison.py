@@ -11,7 +11,7 @@ from rich.text import Text
 from experiments.runs import presentation as show
 from experiments.runs.naming import find_run
 from experiments.runs.selection import Selection
-from experiments.runs.store import StoredRun, flatten
+from experiments.runs.store import NUMBERS, StoredRun, flatten
 
 # Where and how fast a run was made: nothing here enters its identity (experiments.config.identity).
 PLACES = ("paths", "tracker", "engine", "data.folder", "seed")
@@ -50,9 +50,8 @@ def is_place(key: str) -> bool:
 def _measured(run: StoredRun) -> dict[str, Any]:
     if run.record is None:
         return {}
-    names = ("tokens_per_second", "peak_memory_bytes", "wall_seconds", "updates", "tokens")
     parameters = flatten(run.record["parameters"], "parameters.")
-    return {**run.metrics, **parameters, **{name: run.record[name] for name in names}}
+    return {**run.metrics, **parameters, **{name: run.record[name] for name in NUMBERS if name in run.record}}
 
 
 def _environment(run: StoredRun) -> dict[str, Any]:

@@ -13,12 +13,10 @@ from experiments.errors import UserError
 from experiments.files import write_atomically
 from experiments.runs import presentation as show
 from experiments.runs.selection import Selection
-from experiments.runs.store import KEYS, StoredRun, flatten, scan
+from experiments.runs.store import KEYS, NUMBERS, StoredRun, flatten, scan
 
 if TYPE_CHECKING:
     import pandas
-
-NUMBERS = ("updates", "tokens", "tokens_per_second", "peak_memory_bytes", "wall_seconds")
 
 
 @dataclass
@@ -52,7 +50,7 @@ def row_of(run: StoredRun) -> dict[str, Any]:
         return {**row, "problem": run.problem, **config}
     segments = run.record["segments"]
     row["started"] = segments[0]["started"] if segments else None
-    row |= {name: run.record.get(name) for name in NUMBERS}
+    row |= {name: run.record[name] for name in NUMBERS if name in run.record}
     row["error"] = run.record["error"]
     manifest = dict(run.record["manifest"])
     manifest["command"] = " ".join(manifest.get("command") or ())

@@ -32,7 +32,7 @@ def list_runs(arguments: Arguments, console: Console) -> int:
     table = show.make_table()
     for header in ("experiment", "encoding", "protocol", "profile", "data", "seed", "identity", "state"):
         table.add_column(header, no_wrap=True)
-    for header in (*(metrics or ["result"]), "updates", "tokens/s", "time"):
+    for header in (*(metrics or ["result"]), "updates", "speed", "time"):
         table.add_column(header, justify="right", no_wrap=True)
     table.add_column("started", no_wrap=True)
     table.add_column("", no_wrap=True)
@@ -64,8 +64,7 @@ def _numbers(run: StoredRun, metrics: Sequence[str]) -> list[Text]:
         shown = [f"{found[0].replace('_', ' ')} {show.number(found[1])}" if found else show.NONE]
     if record is None:
         return [Text(word) for word in (*shown, show.NONE, show.NONE, show.NONE)]
-    speed = show.number(round(record["tokens_per_second"])) if record["tokens_per_second"] else show.NONE
-    return [Text(word) for word in (*shown, _updates(run), speed, show.duration(record["wall_seconds"]))]
+    return [Text(word) for word in (*shown, _updates(run), show.speed(record), show.duration(record["wall_seconds"]))]
 
 
 def _updates(run: StoredRun) -> str:

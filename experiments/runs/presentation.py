@@ -84,6 +84,14 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
+def speed(record: Mapping[str, Any]) -> str:
+    """Tokens or images a second, whichever the record has."""
+    for unit in ("tokens", "images"):
+        if value := record.get(f"{unit}_per_second"):
+            return f"{value:,.0f} {unit}/s"
+    return NONE
+
+
 def size(count: float) -> str:
     for unit in ("B", "KiB", "MiB", "GiB"):
         if count < 1024 or unit == "GiB":

@@ -49,8 +49,8 @@ def _facts(run: StoredRun) -> dict[str, Any]:
         "segments": len(segments),
         "wall time": show.duration(record["wall_seconds"]),
         "updates": record["updates"],
-        "tokens": record["tokens"],
-        "tokens a second": record["tokens_per_second"],
+        **{unit: record.get(unit) for unit in ("tokens", "sentences", "images")},
+        "speed": show.speed(record),
         "peak memory": show.size(record["peak_memory_bytes"]) if record["peak_memory_bytes"] else None,
         "error": record["error"],
     }

@@ -18,6 +18,11 @@ from experiments.records import STATUSES, Record, RunFolder, load_record
 # A record's status, and what only a look at the folder tells: `dead` says running and nobody holds its lock (it was
 # killed; the same command resumes it), `broken` has no readable record.
 STATES = (*STATUSES, "dead", "broken")
+# What a record may hold beside its metrics; families count in units of their own.
+NUMBERS = (
+    "updates", "tokens", "sentences", "images", "tokens_per_second", "images_per_second", "peak_memory_bytes",
+    "wall_seconds",
+)  # fmt: skip
 KEYS = ("experiment", "encoding", "protocol", "profile", "data", "seed", "identity")
 _TYPES: dict[str, Any] = {
     "run": dict,
@@ -27,9 +32,9 @@ _TYPES: dict[str, Any] = {
     "segments": list,
     "updates": int,
     "wall_seconds": int | float,
-    "tokens_per_second": int | float | None,
     "peak_memory_bytes": int | float | None,
-    "tokens": int | None,
+    **dict.fromkeys(("tokens_per_second", "images_per_second"), int | float | None),
+    **dict.fromkeys(("tokens", "sentences", "images"), int | None),
     "error": str | None,
 }
 _SEED = re.compile(r"seed(\d+)$")

@@ -45,7 +45,7 @@ def problems(run: StoredRun) -> Iterator[str]:
     try:
         yield from _identity(run)
     except (KeyError, TypeError, AttributeError) as error:
-        yield f"config.yaml or the manifest lacks what an identity is made of ({error})"
+        yield f"the identity cannot be computed from config.yaml and manifest ({type(error).__name__}: {error})"
     yield from _checkpoints(run)
     yield from _history(run)
     yield from _metrics(run.record["metrics"])

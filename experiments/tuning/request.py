@@ -14,6 +14,7 @@ from experiments.runs.comparison import is_place
 from experiments.tuning.space import as_overrides, corners, is_varied, parse_distribution
 
 OWN_KEYS = ("study", "trials", "metric", "direction", "sampler_seed")
+METRIC = "valid_loss"  # every family has it
 DIRECTIONS = ("minimize", "maximize")
 SMALLER_IS_BETTER = ("loss", "perplexity", "error", "seconds")
 
@@ -65,7 +66,7 @@ def parse_request(words: Sequence[str]) -> Request:
     if not space:
         raise UserError("nothing to tune: give a key a distribution, e.g. 'recipe.learning_rate=log(1e-4,1e-2)'")
     first, _ = [compose([*overrides, *as_overrides(corner)]) for corner in corners(space)]
-    metric = given.get("metric", first.experiment.metric)
+    metric = given.get("metric", METRIC)
     return Request(
         study=given["study"],
         space=space,

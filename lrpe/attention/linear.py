@@ -62,6 +62,8 @@ class LinearAttention(AttentionLayer):
         self.feature_map = features
         self.normaliser, self.denominator_from, self.mask_padding = normaliser, denominator_from, mask_padding
         self.eps, self.chunk_size = eps, chunk_size
+        if self.encoding.one_sided_decay and not causal and normaliser != "denominator":
+            raise ValueError("a one-sided decay of a bidirectional layer is defined by its denominator alone")
         self.norm: nn.Module = nn.Identity()
         if normaliser != "denominator":
             self.norm = (nn.LayerNorm if normaliser == "layernorm" else nn.RMSNorm)(embed_dim, eps=1e-5)
@@ -105,6 +107,7 @@ class LinearAttention(AttentionLayer):
             value,
             causal=self.causal,
             log_decay=self.encoding.log_decay,
+            one_sided_decay=self.encoding.one_sided_decay,
             denominator=self.normaliser == "denominator",
             eps=self.eps,
             key_padding_mask=mask,

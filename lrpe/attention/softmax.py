@@ -33,7 +33,8 @@ class KeyValueCache:
 class SoftmaxAttention(AttentionLayer):
     """y = W_o softmax_t(<M_s W_q x_s, M_t W_k x_t> / sqrt(head_dim) + (s - t) log g) W_v x_t (Vaswani et al. 2017).
 
-    An encoding's decay multiplies the weights by g^(s-t), as in linear attention; |s - t| when not causal.
+    An encoding's decay multiplies the weights by g^(s-t), as in linear attention; |s - t| when not causal, unless the
+    decay is one-sided.
 
     Args:
         embed_dim, num_heads, encoding, causal, bias, mask_padding: as in :class:`lrpe.attention.LinearAttention`.
@@ -90,7 +91,8 @@ class SoftmaxAttention(AttentionLayer):
         distance = queries[:, None] - keys
         bias = query.new_zeros(1, 1, *distance.shape)
         if self.encoding.log_decay is not None:
-            bias = (self.encoding.log_decay[:, None, None] * distance.abs()).unsqueeze(0).to(query.dtype)
+            steps = distance if self.encoding.one_sided_decay else distance.abs()
+            bias = (self.encoding.log_decay[:, None, None] * steps).unsqueeze(0).to(query.dtype)
         if self.causal:
             bias = bias.masked_fill(distance < 0, float("-inf"))
         if mask is not None:

@@ -25,9 +25,11 @@ class Encoding(PreciseModule, ABC):
         num_heads: heads.
         ndim: dimensions of a position (1: sequence, 2: image).
         output_dim: features per head after encoding.
+        one_sided_decay: a bidirectional model's weights are g^(s-t), not g^|s-t|.
     """
 
     name: ClassVar[str]
+    one_sided_decay: bool = False
 
     def __init__(self, head_dim: int, num_heads: int, *, ndim: int = 1) -> None:
         super().__init__()

@@ -26,6 +26,8 @@ class PermuteFormer(Encoding):
         permutation: per_head (the original: a different one for each head) or shared (the LRPE paper's baseline: one
             for all).
         decay: without it log_decay is None, as in the original's bidirectional models and the published image models.
+        decay_direction: distance (r^|s-t|) or one_sided (r^(s-t), which grows for later keys: what the published code
+            comes to in a bidirectional model). A causal model cannot tell them apart.
         ndim, axes: several position axes, see :class:`~lrpe.encodings.lrpe.permutation.Permutation`; the published
             image models have axes="shared". A decay needs ndim=1.
         seed: of the permutations; None takes one from torch's global generator.
@@ -43,12 +45,14 @@ class PermuteFormer(Encoding):
         *,
         permutation: str = "per_head",
         decay: bool = True,
+        decay_direction: str = "distance",
         ndim: int = 1,
         axes: str = "own",
         seed: int | None = None,
     ) -> None:
         super().__init__(head_dim, num_heads, ndim=ndim)
         check_choice("permutation", permutation, ("per_head", "shared"))
+        check_choice("decay_direction", decay_direction, ("distance", "one_sided"))
         if decay and ndim > 1:
             raise ValueError(f"decay=True is a function of a distance in sequence and needs ndim=1, got ndim={ndim}")
         self.permutation = Permutation(
@@ -61,6 +65,7 @@ class PermuteFormer(Encoding):
         head = torch.arange(num_heads, dtype=torch.float64)
         log_decay = F.logsigmoid(3 * head / num_heads + 2).float() if decay else None
         self.register_buffer("_log_decay", log_decay, persistent=False)
+        self.one_sided_decay = decay and decay_direction == "one_sided"
 
     @property
     def log_decay(self) -> Tensor | None:

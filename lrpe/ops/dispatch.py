@@ -20,6 +20,7 @@ def linear_attention(
     *,
     causal: bool = True,
     log_decay: Tensor | None = None,
+    one_sided_decay: bool = False,
     denominator: bool = False,
     eps: float = 1e-6,
     key_padding_mask: Tensor | None = None,
@@ -32,7 +33,8 @@ def linear_attention(
 ) -> Tensor | tuple[Tensor, LinearAttentionState]:
     """out_s = sum_(t<=s) g^(s-t) <q_s, k_t> v_t, over max(sum_(t<=s) g^(s-t) <q_s, k_t>, eps) where asked for.
 
-    Without ``causal`` the sums run over all t, with g^|s-t|. Sums and state are float32 for float16, bfloat16 and
+    Without ``causal`` the sums run over all t, with g^|s-t|, or with ``one_sided_decay`` g^(s-t), which grows for later
+    keys; the fraction is then computed with g^(n-1-t), the same after the common factor g^(s-n+1) is cancelled. Sums and state are float32 for float16, bfloat16 and
     float32 inputs, float64 for float64 (DESIGN section 4; Katharopoulos et al. 2020, eq. 4 to 12).
 
     Args:
@@ -40,6 +42,7 @@ def linear_attention(
         value: ``(batch, heads, length, value_dim)``.
         causal: sum over the past only.
         log_decay: log g a head, ``(heads,)``, at most 0; None for g = 1. Not differentiated.
+        one_sided_decay: see above; a causal sum cannot tell the two apart.
         denominator: divide by the sum without v, clamped from below at ``eps``.
         key_padding_mask: bool ``(batch, length)``, True where a key is padding and contributes nothing.
         denominator_query, denominator_key: take the denominator from these instead (the published image rows use the
@@ -53,7 +56,8 @@ def linear_attention(
         ``(batch, heads, length, value_dim)`` in ``value``'s dtype, and the state if asked for.
 
     Raises:
-        ValueError: shapes that do not fit, an unknown form, a state without ``causal``.
+        ValueError: shapes that do not fit, an unknown form, a state without ``causal``, a one-sided decay without
+            ``causal`` and ``denominator``.
     """
     _check(query, key, value, causal, log_decay, key_padding_mask, form, chunk_size, state)
     dtype, work = value.dtype, torch.float64 if value.dtype == torch.float64 else torch.float32
@@ -62,6 +66,11 @@ def linear_attention(
     own = denominator_query is not None
     sums_query = denominator_query.to(work) if denominator_query is not None else query
     sums_key = denominator_key.to(work) if denominator_key is not None else key
+    if one_sided_decay and not causal and log_decay is not None:
+        if not denominator or own:
+            raise ValueError("one_sided_decay without causal: only a denominator of the same sums makes it finite")
+        key, log_decay = key * _towards_the_end(log_decay, key, key_padding_mask), None
+        sums_key = key
     if key_padding_mask is not None:
         hidden = key_padding_mask[:, None, :, None]
         key = key.masked_fill(hidden, 0)
@@ -91,6 +100,16 @@ def linear_attention(
     if not return_state:
         return out
     return out, LinearAttentionState(end_value, end_sum, position + query.shape[-2])
+
+
+def _towards_the_end(log_decay: Tensor, key: Tensor, key_padding_mask: Tensor | None) -> Tensor:
+    """g^(e-t) with e the last key that is no padding: ``(batch or 1, heads, length, 1)``, 1 at the end."""
+    position = torch.arange(key.shape[-2], device=key.device)
+    end = position[-1:]
+    if key_padding_mask is not None:
+        end = torch.where(key_padding_mask, 0, position).amax(dim=-1, keepdim=True)
+    ahead = (end.view(-1, 1, 1) - position).clamp(min=0)
+    return torch.exp(log_decay[:, None] * ahead).unsqueeze(-1)
 
 
 def _sum(

@@ -114,6 +114,7 @@ def test_protocols_pin_the_other_switches() -> None:
         "decay_angles": (True, False),
         "mask_padding": (False, True),
         "image_axes": ("shared", "own"),
+        "permuteformer_decay": ("one_sided", "distance"),
         "permutation_limit": (512, None),
     }
     assert published.encoding.options.axis == "batch"
@@ -133,7 +134,7 @@ def test_identity_is_the_science_and_nothing_else(tmp_path: Path) -> None:
         ["seed=7"],
         ["tracker=disabled"],
         [f"paths.results={tmp_path}"],
-        ["engine.num_workers=3", "engine.threads=1", "engine.device=cpu", "engine.sequences_per_device=2"],
+        ["engine.num_workers=3", "engine.threads=1", "engine.device=cpu", "engine.samples_per_device=2"],
         ["profile=demo"],
     )
     for overrides in same:

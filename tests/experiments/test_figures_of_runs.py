@@ -199,10 +199,9 @@ def trained(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_kernels_are_read_from_checkpoints(trained: Path) -> None:
     (folder,) = trained.glob("runs/alm/lrpe_orthogonal-*/seed1")
-    checkpoint = folder / "checkpoints" / "checkpoint_best.pt"
-    values = trained_kernels(checkpoint, 16)
+    values = trained_kernels(folder, 16)
     assert values.shape == (2, 16)
-    weights = torch.load(checkpoint, weights_only=False)["model"]
+    weights = torch.load(folder / "checkpoints" / "checkpoint_best.pt", weights_only=False)["model"]
     angles = [weight.double().reshape(-1) for name, weight in weights.items() if "angle" in name]
     assert len(angles) == 2
     for layer, learned in enumerate(angles):

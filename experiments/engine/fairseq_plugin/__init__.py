@@ -9,8 +9,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))  # fairseq's commands may be called from anywhere
 
-from experiments.engine import adaptive_loss, checkpoints, language_model, language_modeling_task, optimizer
+from experiments.engine import checkpoints, families, optimizer
 
 checkpoints.install()
 
-__all__ = ["adaptive_loss", "language_model", "language_modeling_task", "optimizer"]
+__all__ = ["families", "optimizer"]

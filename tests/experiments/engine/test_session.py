@@ -26,14 +26,14 @@ def _places(tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_plan_counts_what_the_encoding_brings_and_the_batch() -> None:
-    config = compose([*TINY, "encoding=lrpe_unitary_learned", "engine.sequences_per_device=2"])
-    plan = make_plan(config, world_size=1, vocab_size=64)
+    config = compose([*TINY, "encoding=lrpe_unitary_learned", "engine.samples_per_device=2"])
+    plan = make_plan(config, world_size=1)
     assert plan.encoding_parameters == 2 * 16, "one angle a feature of a head, in each of two layers"
-    assert plan.tokens_per_update == 4 * 32
+    assert plan.counting.per_update == 4 * 32
     text = plan.text("a run", world_size=1)
-    for said in ("32 of them new", "128 tokens an update", "2 sequences x 2 passes x 1 devices", "1,536 tokens in all"):
+    for said in ("32 of them new", "128 tokens an update", "2 samples x 2 passes x 1 devices", "1,536 tokens in all"):
         assert said in text
-    none = make_plan(compose([*TINY, "encoding=none"]), world_size=1, vocab_size=64)
+    none = make_plan(compose([*TINY, "encoding=none"]), world_size=1)
     assert plan.parameters - none.parameters == 32
     assert "new to the encoding" not in none.text("a run", world_size=1)
 
@@ -47,7 +47,7 @@ def test_the_plan_counts_what_the_encoding_brings_and_the_batch() -> None:
         (["encoding=lrpe_orthogonal", "encoding.options.angle_schedule=uniform"], "max_length"),
         (["attention.feature_map=rellu"], "relu"),
         (["attention.feature_map=cosformer"], "max_length"),
-        (["engine.sequences_per_device=3"], "engine.sequences_per_device=2"),
+        (["engine.samples_per_device=3"], "engine.samples_per_device=2"),
         (["+engine.fairseq.common.fp17=true"], "fp16"),
         (["engine.device=cuda"], "no GPU"),
     ],

@@ -128,8 +128,8 @@ def test_seeds_differ_and_the_same_seed_repeats(unbroken: Path, tiny_data: Path,
 
 def test_accumulation_equals_the_whole_batch(tiny_data: Path, tmp_path: Path) -> None:
     plain = ["encoding=rope", "model.dropout=0", "recipe.max_update=4"]
-    run_train(tiny_data, tmp_path / "whole", *plain, "engine.sequences_per_device=4")
-    run_train(tiny_data, tmp_path / "parts", *plain, "engine.sequences_per_device=1")
+    run_train(tiny_data, tmp_path / "whole", *plain, "engine.samples_per_device=4")
+    run_train(tiny_data, tmp_path / "parts", *plain, "engine.samples_per_device=1")
     _close_weights(_weights(only_run(tmp_path / "whole")), _weights(only_run(tmp_path / "parts")))
 
 

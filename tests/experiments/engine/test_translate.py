@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from experiments.config import compose
-from experiments.engine import adaptive_loss, language_model, language_modeling_task, optimizer  # noqa: F401 - register themselves
+from experiments.engine import optimizer  # noqa: F401 - registers itself
 from experiments.engine.device import Place
-from experiments.engine.language_modeling_task import update_batches
 from experiments.engine.translate import accumulation, fairseq_config
+from experiments.engine.update_batches import update_batches
 from experiments.errors import UserError
 
 ONE = Place(rank=0, local_rank=0, world_size=1, cuda=False)
@@ -44,15 +44,15 @@ def test_precision_reaches_fairseq(precision: str, tmp_path: Path) -> None:
     [(128, 8, 1, (8, 16)), (128, 8, 8, (8, 2)), (128, 64, 4, (32, 1)), (4, 8, 2, (2, 1)), (6, 2, 1, (2, 3))],
 )
 def test_accumulation_keeps_the_effective_batch(batch: int, wanted: int, world: int, expected: tuple[int, int]) -> None:
-    config = compose([f"recipe.batch_sequences={batch}", f"engine.sequences_per_device={wanted}"])
+    config = compose([f"recipe.batch_size={batch}", f"engine.samples_per_device={wanted}"])
     sequences, passes = accumulation(config, world)
     assert (sequences, passes) == expected
     assert sequences * passes * world == batch
 
 
 def test_a_batch_that_does_not_divide_is_refused_with_one_that_does() -> None:
-    config = compose(["recipe.batch_sequences=12", "engine.sequences_per_device=5"])
-    with pytest.raises(UserError, match="engine.sequences_per_device=4"):
+    config = compose(["recipe.batch_size=12", "engine.samples_per_device=5"])
+    with pytest.raises(UserError, match="engine.samples_per_device=4"):
         accumulation(config, 1)
     with pytest.raises(UserError, match="among 5 devices"):
         accumulation(config, 5)

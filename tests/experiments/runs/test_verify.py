@@ -96,7 +96,7 @@ def break_history(folder: RunFolder) -> None:
         (drop_config, "config.yaml is missing"),
         (change_config, "one was edited"),
         (break_config, "cannot be read"),
-        (drop_config_group, "lacks what an identity is made of"),
+        (drop_config_group, "identity cannot be computed"),
         (drop_record, "record.json is missing"),
         (break_record, "not a readable record"),
         (drop_part, "has no readable 'metrics'"),

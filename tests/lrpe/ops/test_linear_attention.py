@@ -160,6 +160,32 @@ def test_padded_keys_change_nothing(causal: bool) -> None:
     torch.testing.assert_close(padded[..., :8, :], short, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("padded", [False, True])
+def test_a_one_sided_decay_is_the_published_product_of_powers(padded: bool) -> None:
+    query, key, value = _inputs(9)
+    log_decay = torch.tensor([-0.12, -0.3, 0.0], dtype=torch.float64)
+    hidden = torch.zeros(2, 9, dtype=torch.bool)
+    hidden[1, 6:] = padded
+    position = torch.arange(9, dtype=torch.float64)[:, None]
+    powers = torch.exp(log_decay[:, None, None] * position)  # r^s on queries, r^(-t) on keys, as published
+    scores = (query * powers) @ (key / powers).mT
+    scores = scores.masked_fill(hidden[:, None, None], 0)
+    expected = scores @ value / scores.sum(-1, keepdim=True)
+    given = {"causal": False, "log_decay": log_decay, "one_sided_decay": True, "key_padding_mask": hidden}
+    out = linear_attention(query, key, value, denominator=True, eps=1e-300, **given)
+    torch.testing.assert_close(out, expected, rtol=1e-12, atol=1e-12)
+    with pytest.raises(ValueError, match="denominator"):
+        linear_attention(query, key, value, **given)
+
+
+def test_a_one_sided_decay_does_not_overflow_where_powers_would() -> None:
+    query, key, value = (torch.rand(1, 1, 20_000, 4) for _ in range(3))
+    given = {"causal": False, "denominator": True, "one_sided_decay": True}
+    out = linear_attention(query, key, value, log_decay=torch.tensor([-0.127]), **given)
+    assert bool(out.isfinite().all())
+    assert float(out.std(dim=-2).max()) < 0.2, "every token sees the end of the text"
+
+
 def test_a_denominator_of_other_features() -> None:
     query, key, value = (x.detach() for x in _inputs(9))
     other_query, other_key = torch.rand(2, 2, 3, 9, 4, dtype=torch.float64)

@@ -13,7 +13,7 @@ from fairseq import checkpoint_utils, tasks, utils
 from fairseq_cli.eval_lm import eval_lm
 from omegaconf import OmegaConf, open_dict
 
-from experiments.engine import checkpoints, language_model, language_modeling_task  # noqa: F401 - register themselves
+from experiments.engine import checkpoints
 from experiments.errors import UserError
 
 

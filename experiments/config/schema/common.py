@@ -1,12 +1,18 @@
-"""The types of every key in ``conf/``: what is not here is refused, and so is a value of another type."""
+"""What every family's config has: the types of the keys in ``conf/``, and what a family adds to them.
+
+What is not in a schema is refused, and so is a value of another type.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from omegaconf import MISSING
+from omegaconf import MISSING, DictConfig
+
+from experiments.errors import UserError
 
 
 class Precision(StrEnum):
@@ -41,6 +47,11 @@ class Absolute(StrEnum):
     learned = "learned"
 
 
+class DecayDirection(StrEnum):
+    distance = "distance"
+    one_sided = "one_sided"
+
+
 class Schedule(StrEnum):
     inverse_sqrt = "inverse_sqrt"
     cosine = "cosine"
@@ -50,8 +61,7 @@ class Schedule(StrEnum):
 @dataclass
 class Experiment:
     name: str = MISSING
-    task: str = MISSING
-    metric: str = MISSING
+    absolute: Absolute = MISSING
 
 
 @dataclass
@@ -83,6 +93,7 @@ class Protocol:
     spe_axis: str = MISSING
     spe_resample: str = MISSING
     permuteformer_permutation: str = MISSING
+    permuteformer_decay: DecayDirection = MISSING
     decay_angles: bool = MISSING
     mask_padding: bool = MISSING
     image_axes: str = MISSING
@@ -90,7 +101,9 @@ class Protocol:
 
 
 @dataclass
-class Model:
+class Transformer:
+    """What every model has."""
+
     name: str = MISSING
     num_layers: int = MISSING
     embed_dim: int = MISSING
@@ -100,12 +113,6 @@ class Model:
     attention_dropout: float = MISSING
     activation_dropout: float = MISSING
     normalize_before: bool = MISSING
-    final_norm: bool = MISSING
-    scale_embedding: bool = MISSING
-    share_input_output: bool = MISSING
-    adaptive_cutoffs: list[int] = field(default_factory=list)
-    adaptive_dropout: float = MISSING
-    max_positions: int = MISSING
 
 
 @dataclass
@@ -115,10 +122,11 @@ class Data:
 
 
 @dataclass
-class Recipe:
+class Training:
+    """What every recipe has."""
+
     name: str = MISSING
-    tokens_per_sample: int = MISSING
-    batch_sequences: int = MISSING
+    batch_size: int = MISSING
     max_update: int = MISSING
     warmup_updates: int = MISSING
     warmup_init_learning_rate: float = MISSING
@@ -130,13 +138,12 @@ class Recipe:
     clip_norm: float = MISSING
     precision: Precision = MISSING
     validate_interval_updates: int = MISSING
-    context_window: int = MISSING
 
 
 @dataclass
 class Engine:
     device: Device = MISSING
-    sequences_per_device: int = MISSING
+    samples_per_device: int = MISSING
     num_workers: int = MISSING
     threads: int | None = None
     log_interval: int = MISSING
@@ -160,7 +167,7 @@ class Paths:
 
 @dataclass
 class RunConfig:
-    """One training run."""
+    """One training run; a family's config has a ``model`` and a ``recipe`` of its own types."""
 
     seed: int = MISSING
     experiment: Experiment = field(default_factory=Experiment)
@@ -168,12 +175,29 @@ class RunConfig:
     encoding: Encoding = field(default_factory=Encoding)
     attention: Attention = field(default_factory=Attention)
     protocol: Protocol = field(default_factory=Protocol)
-    model: Model = field(default_factory=Model)
     data: Data = field(default_factory=Data)
-    recipe: Recipe = field(default_factory=Recipe)
     engine: Engine = field(default_factory=Engine)
     tracker: Tracker = field(default_factory=Tracker)
     paths: Paths = field(default_factory=Paths)
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What a family's config may say.
+
+    Attributes:
+        config: a :class:`RunConfig` with the family's own sections.
+        minimum: smallest value of the family's own numbers; those of every family are in :data:`MINIMUM`.
+        rates: the family's own dropout rates, which are below 1.
+        check: refuses combinations that cannot be, by :class:`experiments.errors.UserError`.
+        identified: sections beside the common ones that can change a result.
+    """
+
+    config: type[RunConfig]
+    minimum: Mapping[str, float]
+    rates: tuple[str, ...]
+    check: Callable[[DictConfig], None]
+    identified: tuple[str, ...] = ()
 
 
 # Smallest value of each number that has one; a key outside its range is refused before any work.
@@ -184,11 +208,9 @@ MINIMUM: dict[str, float] = {
     "model.ffn_dim": 1,
     "model.num_heads": 1,
     "model.dropout": 0,
+    "model.attention_dropout": 0,
     "model.activation_dropout": 0,
-    "model.adaptive_dropout": 0,
-    "model.max_positions": 1,
-    "recipe.tokens_per_sample": 2,
-    "recipe.batch_sequences": 1,
+    "recipe.batch_size": 1,
     "recipe.max_update": 1,
     "recipe.warmup_updates": 1,
     "recipe.warmup_init_learning_rate": 0,
@@ -196,11 +218,50 @@ MINIMUM: dict[str, float] = {
     "recipe.weight_decay": 0,
     "recipe.clip_norm": 0,
     "recipe.validate_interval_updates": 1,
-    "recipe.context_window": 0,
-    "engine.sequences_per_device": 1,
+    "engine.samples_per_device": 1,
     "engine.num_workers": 0,
     "engine.threads": 1,
     "engine.log_interval": 1,
     "engine.keep_checkpoints": 1,
 }
-BELOW_ONE = ("model.dropout", "model.activation_dropout", "model.attention_dropout", "model.adaptive_dropout")
+RATES = ("model.dropout", "model.activation_dropout", "model.attention_dropout")
+
+
+def check_common(config: DictConfig) -> None:
+    """Combinations that no family can have.
+
+    Raises:
+        UserError: naming the keys.
+    """
+    model, recipe = config.model, config.recipe
+    if model.embed_dim % model.num_heads:
+        raise UserError(f"model.embed_dim={model.embed_dim} is not a multiple of model.num_heads={model.num_heads}")
+    if config.attention.name not in ("linear", "softmax"):
+        raise UserError(f"attention.name={config.attention.name}: expected linear or softmax")
+    if len(recipe.adam_betas) != 2 or not all(0 <= beta < 1 for beta in recipe.adam_betas):
+        raise UserError(f"recipe.adam_betas={list(recipe.adam_betas)}: expected two numbers in [0, 1)")
+
+
+def check_length(config: DictConfig, key: str, length: int) -> None:
+    """Refuse sequences that are longer than the positions there are.
+
+    Args:
+        config: the run's.
+        key: of the length, for the message.
+        length: tokens.
+
+    Raises:
+        UserError: learned positions or published permutation tables end before.
+    """
+    protocol, encoding = config.protocol, config.encoding
+    if str(protocol.absolute) == "learned" and length > config.model.max_positions:
+        raise UserError(
+            f"{key}={length} exceeds the learned positions, model.max_positions={config.model.max_positions}"
+        )
+    permutes = encoding.name == "permuteformer" or encoding.options.get("core") == "permutation"
+    limit = protocol.permutation_limit
+    if permutes and limit is not None and length > limit:
+        raise UserError(
+            f"{key}={length}: the published permutation tables end at {limit}; "
+            "use protocol=controlled or protocol.permutation_limit=null for longer sequences"
+        )

@@ -1,0 +1,5 @@
+"""Autoregressive language modelling on fairseq's ``language_modeling``."""
+
+from experiments.engine.families.alm.family import AutoregressiveLM
+
+__all__ = ["AutoregressiveLM"]

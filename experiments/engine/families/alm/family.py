@@ -1,0 +1,76 @@
+"""How ``experiment=alm`` runs on fairseq."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+from torch import nn
+
+from data_prep import unigram_perplexity
+from experiments.engine import checkpoints
+from experiments.engine.device import Place
+from experiments.engine.families.alm import adaptive_loss, task  # noqa: F401 - register themselves
+from experiments.engine.families.alm.evaluation import evaluate
+from experiments.engine.families.alm.model import decoder_config
+from experiments.engine.families.base import Counting, Family, as_json, attention_fields
+from experiments.engine.vocabulary import vocabulary_size
+from lrpe.models import DecoderLM
+
+FIELDS = (
+    "num_layers", "embed_dim", "ffn_dim", "num_heads", "dropout", "attention_dropout", "activation_dropout",
+    "normalize_before", "final_norm", "scale_embedding", "share_input_output", "adaptive_dropout", "max_positions",
+)  # fmt: skip
+
+
+class AutoregressiveLM(Family):
+    """Perplexity of the next token, in blocks of ``recipe.tokens_per_sample``."""
+
+    name = "alm"
+
+    def task(self, config: DictConfig) -> dict[str, Any]:
+        return {
+            "_name": "lrpe_language_modeling",
+            "data": str(Path(config.data.folder).resolve()),
+            "tokens_per_sample": config.recipe.tokens_per_sample,
+            "sample_break_mode": "none",
+            "batch_sequences": config.recipe.batch_size,
+        }
+
+    def model(self, config: DictConfig) -> dict[str, Any]:
+        return {
+            "_name": "lrpe_lm",
+            **{name: config.model[name] for name in FIELDS},
+            "adaptive_cutoffs": as_json(config.model.adaptive_cutoffs),
+            **attention_fields(config),
+        }
+
+    def criterion(self, config: DictConfig) -> dict[str, Any]:
+        return {"_name": "lrpe_adaptive_loss" if config.model.adaptive_cutoffs else "cross_entropy"}
+
+    def sections(self, config: DictConfig) -> dict[str, Any]:
+        # adaptive losses refuse torch's DDP
+        return {"distributed_training": {"ddp_backend": "legacy_ddp"}} if config.model.adaptive_cutoffs else {}
+
+    def build(self, config: DictConfig) -> nn.Module:
+        words = vocabulary_size(Path(config.data.folder))
+        return DecoderLM(decoder_config(DictConfig(self.model(config)), words, padding_index=1))
+
+    def counting(self, config: DictConfig) -> Counting:
+        return Counting("tokens", config.recipe.batch_size * config.recipe.tokens_per_sample)
+
+    def final_metrics(self, config: DictConfig, folder: Path, place: Place) -> dict[str, float]:
+        """Loss (nats a token) and perplexity on the validation and the test split, and what a unigram model has."""
+        metrics: dict[str, float] = {}
+        for split in ("valid", "test"):
+            score = evaluate(
+                folder / "checkpoints" / checkpoints.BEST,
+                split,
+                data=Path(config.data.folder).resolve(),
+                context_window=config.recipe.context_window,
+                cuda=place.cuda,
+            )
+            metrics |= {f"{split}_loss": score.loss, f"{split}_perplexity": score.perplexity}
+        metrics["unigram_perplexity"] = unigram_perplexity(Path(config.data.folder), "test")
+        return metrics

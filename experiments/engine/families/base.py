@@ -1,0 +1,126 @@
+"""What the engine asks of an experiment family."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from experiments.engine.device import Place
+
+
+@dataclass(frozen=True)
+class Counting:
+    """What a run counts as it goes, and what its history says beside the loss.
+
+    Attributes:
+        unit: what an update consists of: ``tokens``, ``sentences`` or ``images``.
+        per_update: how many of them an update has (an epoch's last update may have fewer).
+        speed_unit: what the speed is of; fairseq measures in what a batch's ``ntokens`` counts.
+        perplexity: whether exp(loss) means something.
+        metrics: further statistics of the criterion, by name.
+        tokens: tokens or patches that the model sees in an update, where the unit is another.
+    """
+
+    unit: str
+    per_update: int
+    speed_unit: str = "tokens"
+    perplexity: bool = True
+    metrics: tuple[str, ...] = ()
+    tokens: int | None = None
+
+
+class Family(ABC):
+    """One family of experiments on fairseq: how its config becomes fairseq's, and how its result is measured.
+
+    A family is one package in ``experiments/engine/families/``; importing it registers its parts with fairseq.
+    """
+
+    name: ClassVar[str]
+    # fairseq's statistic that chooses the best checkpoint, and whether more of it is better.
+    best_metric: ClassVar[str] = "loss"
+    maximise: ClassVar[bool] = False
+
+    @abstractmethod
+    def task(self, config: DictConfig) -> dict[str, Any]:
+        """fairseq's ``task`` section, ``_name`` included."""
+
+    @abstractmethod
+    def model(self, config: DictConfig) -> dict[str, Any]:
+        """fairseq's ``model`` section, ``_name`` included."""
+
+    @abstractmethod
+    def criterion(self, config: DictConfig) -> dict[str, Any]:
+        """fairseq's ``criterion`` section, ``_name`` included."""
+
+    @abstractmethod
+    def build(self, config: DictConfig) -> nn.Module:
+        """The library's model of this config, on torch's current default device: what will be trained."""
+
+    @abstractmethod
+    def counting(self, config: DictConfig) -> Counting:
+        """What this run counts."""
+
+    @abstractmethod
+    def final_metrics(self, config: DictConfig, folder: Path, place: Place) -> dict[str, float]:
+        """The metrics of the best checkpoint in a run's folder, for its record."""
+
+    def updates(self, config: DictConfig) -> int:
+        """Updates of the whole run."""
+        return int(config.recipe.max_update)
+
+    def warmup_updates(self, config: DictConfig) -> int:
+        """Updates before the learning rate's peak."""
+        return int(config.recipe.warmup_updates)
+
+    def validation_interval(self, config: DictConfig) -> int:
+        """Updates between two validations, each of which writes a checkpoint."""
+        return int(config.recipe.validate_interval_updates)
+
+    def selection(self, config: DictConfig) -> tuple[str, bool]:
+        """(fairseq's statistic that chooses the best checkpoint, whether more of it is better)."""
+        return self.best_metric, self.maximise
+
+    def sections(self, config: DictConfig) -> dict[str, Mapping[str, Any]]:
+        """Keys of other sections of fairseq's config that the family needs its own way."""
+        return {}
+
+    def requirements(self, config: DictConfig) -> list[DictConfig]:
+        """Validated configs of the runs that have to be finished before this one starts."""
+        return []
+
+    def describe(self, config: DictConfig) -> dict[str, Any]:
+        """What the record and the manifest say beside what they say of every run."""
+        return {}
+
+    def brought_by_encoding(self, parameter: str) -> bool:
+        """Whether a parameter of :meth:`build` belongs to the encoding of positions."""
+        return ".encoding." in parameter or parameter.startswith("absolute")
+
+
+def attention_fields(config: DictConfig) -> dict[str, Any]:
+    """The fields that every fairseq model of ours has of encoding, attention and protocol."""
+    protocol = config.protocol
+    return {
+        "absolute": protocol.absolute,
+        "attention": config.attention.name,
+        "feature_map": config.attention.feature_map,
+        "feature_map_options": as_json(config.attention.feature_map_options),
+        "normaliser": protocol.normaliser,
+        "mask_padding": protocol.mask_padding,
+        "encoding": config.encoding.name,
+        "encoding_options": as_json(config.encoding.options),
+        "decay_angles": protocol.decay_angles,
+        "compile": config.engine.compile,
+    }
+
+
+def as_json(value: Any) -> str:
+    """Dictionaries and lists as fairseq's flat config can carry them."""
+    return json.dumps(OmegaConf.to_container(value) if OmegaConf.is_config(value) else value)

@@ -1,0 +1,72 @@
+"""A data order that does not depend on how an update is divided.
+
+fairseq shuffles batches of the size that fits a device, so another device count, or more accumulation, trains on other
+batches in another order. Here the order is drawn over samples, an update's samples are the next ``samples_per_update``
+of it, and only then are they divided among devices and passes. So a run's result is the same, up to the order of sums,
+wherever it runs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from fairseq.data import FairseqDataset, data_utils, iterators
+
+
+class UpdateBatches:
+    """Mix-in of a fairseq task: training batches are parts of updates; other splits are left to fairseq."""
+
+    @property
+    def samples_per_update(self) -> int:
+        """Samples an update; 0 leaves the order to fairseq, as its own commands expect."""
+        raise NotImplementedError
+
+    def get_batch_iterator(
+        self,
+        dataset: FairseqDataset,
+        max_tokens: int | None = None,
+        max_sentences: int | None = None,
+        *args: Any,
+        **options: Any,
+    ) -> iterators.EpochBatchIterating:
+        whole = self.samples_per_update
+        if not whole or not max_sentences or dataset is not self.datasets.get("train"):  # type: ignore[attr-defined]
+            return super().get_batch_iterator(dataset, max_tokens, max_sentences, *args, **options)  # type: ignore[misc]
+        cached = self.dataset_to_epoch_iter.get(dataset)  # type: ignore[attr-defined]
+        if cached is not None and not options.get("disable_iterator_cache", False):
+            return cached
+        seed = options.get("seed", 1)
+
+        def batches(data: FairseqDataset, epoch: int) -> list[np.ndarray]:
+            return update_batches(len(data), whole, max_sentences, seed, epoch)
+
+        iterator = iterators.EpochBatchIterator(
+            dataset=dataset,
+            collate_fn=dataset.collater,
+            batch_sampler=batches,
+            seed=seed,
+            num_shards=options.get("num_shards", 1),
+            shard_id=options.get("shard_id", 0),
+            num_workers=options.get("num_workers", 0),
+            epoch=options.get("epoch", 1),
+            buffer_size=options.get("data_buffer_size", 0),
+            disable_shuffling=True,  # the sampler has shuffled
+        )
+        self.dataset_to_epoch_iter[dataset] = iterator  # type: ignore[attr-defined]
+        return iterator
+
+
+def update_batches(
+    samples: int, samples_an_update: int, samples_a_pass: int, seed: int, epoch: int
+) -> list[np.ndarray]:
+    """The batches of an epoch: a random order of all samples, cut into updates, each cut into passes.
+
+    fairseq deals the batches out to the devices in turn and groups each device's by ``update_freq``, so that, with
+    devices x passes x samples_a_pass = samples_an_update, an update gets its own batches back. The last update of an
+    epoch may be smaller.
+    """
+    with data_utils.numpy_seed(seed, epoch):
+        order = np.random.permutation(samples)
+    updates = np.split(order, range(samples_an_update, samples, samples_an_update))
+    return [part for update in updates for part in np.split(update, range(samples_a_pass, len(update), samples_a_pass))]
