@@ -33,8 +33,11 @@ def trained_kernels(folder: Path, distances: int) -> Tensor:
 def trained_encodings(folder: Path) -> list[Encoding]:
     """The encodings of a run's layers with the weights of its best checkpoint."""
     checkpoints.install()
-    weights = checkpoints.read(folder / "checkpoints" / checkpoints.BEST)["model"]
+    state = checkpoints.read(folder / "checkpoints" / checkpoints.BEST)
+    weights = state["model"]
     config = OmegaConf.load(folder / "config.yaml")
+    if not Path(config.data.folder).is_dir():  # relative to where it was trained; fairseq has the whole path
+        config.data.folder = state["cfg"]["task"].get("data", config.data.folder)
     try:
         model = family_of(config).build(config)
     except (KeyError, OSError, OmegaConfBaseException) as error:
