@@ -89,7 +89,8 @@ def test_a_fine_tuning_trains_its_pretraining_first_and_names_it(results: Path) 
     assert (record["status"], record["run"]["task"], record["sentences"]) == ("finished", "rte", 12 * 4)
     start = record["manifest"]["pretrained"]
     assert start["checkpoint"] == str(pretrained / "checkpoints" / "checkpoint_best.pt")
-    assert start["sha256"] == checkpoints.sha256(pretrained / "checkpoints" / "checkpoint_best.pt")
+    assert (start["start"], start["identity"]) == ("run", record_of(pretrained)["run"]["identity"])
+    assert start["checkpoint_sha256"] == checkpoints.sha256(pretrained / "checkpoints" / "checkpoint_best.pt")
     assert start["new"] == [f"{HEAD}.{part}.{kind}" for part in ("dense", "output") for kind in ("bias", "weight")]
     assert all(name.startswith("masked_lm_head.") for name in start["unused"])
     assert start["taken"] == len(weights_of(tuned)) - len(start["new"])
