@@ -49,7 +49,7 @@ def identity(config: DictConfig) -> str:
 
 
 def recorded_identity(plain: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
-    """:func:`identity` of a run's ``config.yaml`` and its manifest; neither the data nor the pretraining need be there."""
+    """:func:`identity` of a run's ``config.yaml`` and its manifest; the data and the pretraining need not be there."""
     start = {key: value for key, value in (manifest.get("pretrained") or {}).items() if key in START_KEYS}
     return digest(scientific_part(plain, manifest["data"]["identity"], start))
 
