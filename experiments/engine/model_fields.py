@@ -1,4 +1,4 @@
-"""What every fairseq model of ours has of encoding, attention and protocol, and the way back to the library's configs."""
+"""What every fairseq model of ours has of encoding and attention, and the way back to the library's configs."""
 
 from __future__ import annotations
 
