@@ -8,7 +8,7 @@ PROFILE ?= demo
 SEEDS   ?=
 JOBS    ?= 1
 PROTOCOL ?= controlled
-EXTRAS  ?= experiments,slurm,dev
+EXTRAS  ?= experiments,images,slurm,dev
 
 VENV  := .venv
 BIN   := $(VENV)/bin
@@ -53,8 +53,32 @@ test-slow: $(READY) ## the long tests
 table-alm: $(READY) ## the autoregressive table: PROFILE=demo|small|paper SEEDS=5 PROTOCOL=controlled|published JOBS=1
 	$(TABLE) table=alm
 
-data-%: $(READY) ## prepare a data set: data-pydoc, data-wikitext2, data-wikitext103, data-wikitext103_bpe
+data-%: $(READY) ## prepare a data set: data-pydoc[_bpe], data-wikitext2[_bpe], data-wikitext103[_bpe], data-glue, data-imagenet, ...
 	$(BIN)/python -m data_prep.$* $(ARGS)
+
+.PHONY: glue-submission
+glue-submission: $(READY) ## the zip for GLUE's server: ARGS="encoding=lrpe_orthogonal profile=paper seed=1"
+	$(BIN)/python -m experiments.submission $(ARGS)
+
+.PHONY: dashboard
+dashboard: $(READY) ## all runs in one offline page, results/dashboard.html (ARGS=--serve: live on this machine)
+	$(BIN)/python -m experiments.dashboard $(ARGS)
+
+.PHONY: figures
+figures: $(READY) ## figures of the finished runs, PDF and PNG, in results/figures
+	$(BIN)/python -m experiments.figures $(ARGS)
+
+.PHONY: runs
+runs: $(READY) ## list the runs; ARGS="status=failed,dead"
+	$(BIN)/python -m experiments.runs list $(ARGS)
+
+.PHONY: verify-runs
+verify-runs: $(READY) ## recompute identities and checksums of all records
+	$(BIN)/python -m experiments.runs verify $(ARGS)
+
+.PHONY: wandb-report
+wandb-report: $(READY) ## create or update wandb's workspace and report
+	$(BIN)/python -m experiments.wandb_report $(ARGS)
 
 .PHONY: lint
 lint: $(READY) ## ruff check and format check

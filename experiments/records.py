@@ -7,20 +7,16 @@ both.
 from __future__ import annotations
 
 import json
-import os
-import socket
-import sys
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
+from experiments.checksums import FIELD, file_checksum, record_checksum
 from experiments.errors import UserError
 from experiments.files import cut_torn_line, finite, read_history, write_atomically
+from experiments.locks import hold, is_held
 
 SCHEMA = 1
 CLOSING_FIELDS = {
@@ -58,8 +54,7 @@ class RunFolder:
     def __fspath__(self) -> str:
         return str(self.path)
 
-    @contextmanager
-    def lock(self, wait: bool = False) -> Iterator[None]:
+    def lock(self, wait: bool = False) -> AbstractContextManager[None]:
         """Hold the run for this process; its end, however violent, releases it.
 
         With ``wait``, a run that another process holds is waited for, and its holder said once.
@@ -67,23 +62,11 @@ class RunFolder:
         Raises:
             UserError: another process holds it; the message names host and process.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Not inside the lock file: whoever tries to take a lock truncates that file first.
-        holder = self.path.with_name(self.path.name + ".holder.json")
-        lock = FileLock(self.path.with_name(self.path.name + ".lock"))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            if not wait:
-                raise UserError(f"{self.path} is in use by {_read_holder(holder)}; wait for it or stop it") from None
-            print(f"{self.path} is in use by {_read_holder(holder)}; waiting for it", file=sys.stderr, flush=True)
-            lock.acquire()
-        try:
-            write_atomically(holder, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
-            yield
-        finally:
-            holder.unlink(missing_ok=True)
-            lock.release()
+        return hold(self.path, wait)
+
+    def held(self) -> bool:
+        """Whether a process holds the run now. A record that says running while nobody does is a killed run's."""
+        return is_held(self.path)
 
     def load(self) -> Record | None:
         """The record as it stands, or None before the first :meth:`begin`."""
@@ -129,6 +112,7 @@ class RunFolder:
             "updates": from_update,
             "segments": segments,
             "error": None,
+            "history_sha256": None,
             "manifest": dict(manifest),
         }
         return self._write(record)
@@ -159,6 +143,7 @@ class RunFolder:
         segment.update(ended=now(), to_update=to_update)
         segment["seconds"] = _seconds(segment)
         record.update(fields, status=status, updates=to_update, error=error)
+        record["history_sha256"] = file_checksum(self.history_path)
         record["wall_seconds"] = _total_seconds(record["segments"])
         record["metrics"] = {**record["metrics"], **(metrics or {})}
         return self._write(record)
@@ -188,6 +173,7 @@ class RunFolder:
 
     def _write(self, record: Mapping[str, Any]) -> Record:
         content = finite(record)
+        content[FIELD] = record_checksum(content)
         write_atomically(self.record_path, json.dumps(content, indent=2, allow_nan=False) + "\n")
         return Record(self.path, content)
 
@@ -250,12 +236,3 @@ def _seconds(segment: Mapping[str, Any]) -> float:
 
 def _total_seconds(segments: list[dict[str, Any]]) -> float:
     return round(sum(segment["seconds"] or 0.0 for segment in segments), 3)
-
-
-def _read_holder(path: Path) -> str:
-    for _ in range(20):
-        with suppress(OSError, ValueError, KeyError):
-            holder = json.loads(path.read_text(encoding="utf-8"))
-            return f"process {holder['pid']} on {holder['host']}"
-        time.sleep(0.05)  # the holder names itself just after it takes the lock
-    return "another process"

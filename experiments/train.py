@@ -5,22 +5,27 @@
     python -m experiments.train experiment=glue task=all
     torchrun --nproc-per-node 8 -m experiments.train profile=paper
 
-A finished run is not done again; a broken one resumes from its last checkpoint.
+A finished run is not done again; a broken one resumes from its last checkpoint. So a sweep that died is started again
+with the same line; a run that fails does not keep the others of a sweep from running.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import traceback
 
 import hydra
 from omegaconf import DictConfig
 
 from data_prep.sentence_tasks.catalogue import GLUE
+from experiments import sweep
 from experiments.config import check_overrides, run_directory, validate
 from experiments.config.compose import CONF
 from experiments.errors import UserError
 from experiments.records import RunFolder, shown_metrics
+
+SIGNALLED = 128  # exit codes above are 128 + signal: the person wants the whole sweep to end
 
 
 def run(config: DictConfig) -> int:
@@ -49,12 +54,20 @@ def every_task(word: str) -> str:
 
 @hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")
 def _hydra_main(config: DictConfig) -> None:
+    message = ""
     try:
         code = run(config)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = 2
-    if code:
+        code, message = 2, f"error: {error}"
+        print(message, file=sys.stderr)
+    except Exception as error:
+        if not sweep.in_sweep():
+            raise
+        code, message = 1, f"{type(error).__name__}: {error}"
+        traceback.print_exc()
+    if code and sweep.in_sweep() and code < SIGNALLED:
+        sweep.note_failure(code, message)
+    elif code:
         raise SystemExit(code)
 
 
@@ -69,12 +82,17 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     # hydra's parser takes -m before the overrides only; a person may write it anywhere
-    sweep = [word for word in arguments if word in ("-m", "--multirun")]
-    overrides = [every_task(word) for word in arguments if word not in sweep]
-    if not sweep and "task=all" in arguments:
-        sweep = ["-m"]
-    sys.argv[1:] = [*sweep, *overrides]
-    _hydra_main()
+    flags = [word for word in arguments if word in ("-m", "--multirun")]
+    overrides = [every_task(word) for word in arguments if word not in flags]
+    if not flags and overrides != arguments:
+        flags = ["-m"]
+    sys.argv[1:] = [*flags, *overrides]
+    sweep.register_resolvers()
+    try:
+        _hydra_main()
+    except KeyboardInterrupt:  # reaches here where a launcher waited for its workers
+        print("stopped; the same command goes on from the last checkpoints", file=sys.stderr)
+        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

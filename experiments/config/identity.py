@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.config.data import data_identity
-from experiments.config.pretraining import pretraining_identity
+from experiments.config.pretraining import START_KEYS, pretraining_identity
 
 
 def scientific(config: DictConfig) -> dict[str, Any]:
@@ -21,15 +22,22 @@ def scientific(config: DictConfig) -> dict[str, Any]:
     its files where they are prepared.
     """
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    start = pretraining_identity(config) if "pretraining" in plain else None
+    return scientific_part(plain, data_identity(config), start)
+
+
+def scientific_part(plain: Mapping[str, Any], data: str, start: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """:func:`scientific` of a config that is plain data already, the checksum of its data, and what it was pretrained
+    from."""
     chosen = {key: plain[key] for key in ("encoding", "attention", "protocol", "model", "recipe")}
     chosen["encoding"] = {key: chosen["encoding"][key] for key in ("label", "name", "options")}
     for group in ("protocol", "model", "recipe"):
         chosen[group] = {key: value for key, value in chosen[group].items() if key != "name"}
     chosen["experiment"] = plain["experiment"]["name"]
-    chosen["data"] = {"name": plain["data"]["name"], "identity": data_identity(config)}
+    chosen["data"] = {"name": plain["data"]["name"], "identity": data}
     if "task" in plain:  # what a task says of a recipe stands in the recipe
         chosen["task"] = {key: plain["task"][key] for key in ("name", "metric")}
-        chosen["pretraining"] = pretraining_identity(config)
+        chosen["pretraining"] = dict(start or {})
     if plain["engine"]["fairseq"]:
         chosen["fairseq"] = plain["engine"]["fairseq"]
     return chosen
@@ -37,7 +45,17 @@ def scientific(config: DictConfig) -> dict[str, Any]:
 
 def identity(config: DictConfig) -> str:
     """Eight hexadecimal digits of the SHA-256 of :func:`scientific`."""
-    text = json.dumps(scientific(config), sort_keys=True, separators=(",", ":"))
+    return digest(scientific(config))
+
+
+def recorded_identity(plain: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
+    """:func:`identity` of a run's ``config.yaml`` and its manifest; the data and the pretraining need not be there."""
+    start = {key: value for key, value in (manifest.get("pretrained") or {}).items() if key in START_KEYS}
+    return digest(scientific_part(plain, manifest["data"]["identity"], start))
+
+
+def digest(part: Mapping[str, Any]) -> str:
+    text = json.dumps(part, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

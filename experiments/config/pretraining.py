@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from data_prep.manifest import sha256_of
 from experiments.errors import UserError
 
+START_KEYS = ("start", "identity", "sha256")  # what a start is known by
 SHARED = ("seed", "profile", "encoding", "attention", "protocol", "model", "engine", "tracker", "paths")
 
 

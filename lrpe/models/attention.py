@@ -1,31 +1,44 @@
-"""From a model's config to the attention layer of one of its blocks."""
+"""What of a model's config is its attention, and the layer that a block gets of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any
 
 from lrpe.attention import LinearAttention, SoftmaxAttention
 from lrpe.encodings import encoding_options
 
 
-class AttentionConfig(Protocol):
-    """The fields of a model's config that its attention is made of."""
+@dataclass(frozen=True, kw_only=True)
+class AttentionConfig:
+    """The fields of a model's config that its attention is made of.
 
-    num_layers: int
-    embed_dim: int
-    num_heads: int
-    attention: str
-    feature_map: str
-    feature_map_options: Mapping[str, Any]
-    normaliser: str
-    denominator_from: str
-    mask_padding: bool
-    encoding: Mapping[str, Any]
+    Attributes:
+        attention: ``linear``, or ``softmax`` as the quadratic reference.
+        feature_map, feature_map_options, normaliser, denominator_from: of linear attention, see
+            :class:`lrpe.attention.LinearAttention`.
+        mask_padding: padded keys contribute nothing.
+        encoding: ``{"name": ..., **options}`` of :func:`lrpe.encodings.build_encoding`; every layer builds its
+            own.
+    """
+
+    attention: str = "linear"
+    feature_map: str = "1+elu"
+    feature_map_options: Mapping[str, Any] = field(default_factory=dict)
+    normaliser: str = "layernorm"
+    denominator_from: str = "encoded"
+    mask_padding: bool = True
+    encoding: Mapping[str, Any] = field(default_factory=lambda: {"name": "none"})
 
 
-def build_attention(config: AttentionConfig, layer: int, *, causal: bool) -> LinearAttention | SoftmaxAttention:
+def build_attention(config: Any, layer: int, *, causal: bool) -> LinearAttention | SoftmaxAttention:
     """The attention of layer ``layer`` (from 0), with an encoding of its own.
+
+    Args:
+        config: an :class:`AttentionConfig` that also has ``num_layers``, ``embed_dim`` and ``num_heads``.
+        layer: its number.
+        causal: attend to the past only.
 
     Raises:
         ValueError: an unknown kind of attention, or what the layer itself refuses.

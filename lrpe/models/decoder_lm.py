@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,16 +13,15 @@ from torch import Tensor, nn
 
 from lrpe.encodings import build_absolute
 from lrpe.models.adaptive import AdaptiveInput, AdaptiveSoftmax
-from lrpe.models.attention import build_attention
+from lrpe.models.attention import AttentionConfig, build_attention
 from lrpe.models.block import TransformerBlock
 
 
 @dataclass(frozen=True)
-class DecoderConfig:
+class DecoderConfig(AttentionConfig):
     """Everything that defines a decoder. The defaults are the paper's base model (fairseq's ``base_lm_architecture``).
 
-    ``attention_dropout`` is kept for the record: the published layer never applies it. ``encoding`` is a mapping
-    ``{"name": ..., **options}`` of :func:`lrpe.encodings.build_encoding`; every layer builds its own.
+    ``attention_dropout`` is kept for the record: the published layer never applies it.
     """
 
     vocab_size: int
@@ -40,13 +39,6 @@ class DecoderConfig:
     share_input_output: bool = True
     absolute: str = "none"
     max_positions: int = 512
-    attention: str = "linear"
-    feature_map: str = "1+elu"
-    feature_map_options: Mapping[str, Any] = field(default_factory=dict)
-    normaliser: str = "layernorm"
-    denominator_from: str = "encoded"
-    mask_padding: bool = True
-    encoding: Mapping[str, Any] = field(default_factory=lambda: {"name": "none"})
     adaptive_cutoffs: tuple[int, ...] = ()
     adaptive_dropout: float = 0.2
 

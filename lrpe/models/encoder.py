@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,18 +11,17 @@ from torch import Tensor, nn
 
 from lrpe.encodings import build_absolute
 from lrpe.encodings.absolute import LearnedPositions
-from lrpe.models.attention import build_attention
+from lrpe.models.attention import AttentionConfig, build_attention
 from lrpe.models.block import TransformerBlock
 
 INITIAL_STD = 0.02
 
 
 @dataclass(frozen=True)
-class EncoderConfig:
+class EncoderConfig(AttentionConfig):
     """Everything that defines an encoder. The defaults are the paper's (RoBERTa base, with linear attention).
 
-    ``attention_dropout`` is kept for the record: the published layer never applies it. ``encoding`` is a mapping
-    ``{"name": ..., **options}`` of :func:`lrpe.encodings.build_encoding`; every layer builds its own.
+    ``attention_dropout`` is kept for the record: the published layer never applies it.
     """
 
     vocab_size: int
@@ -38,13 +36,6 @@ class EncoderConfig:
     normalize_before: bool = False
     absolute: str = "learned"
     max_positions: int = 512
-    attention: str = "linear"
-    feature_map: str = "1+elu"
-    feature_map_options: Mapping[str, Any] = field(default_factory=dict)
-    normaliser: str = "layernorm"
-    denominator_from: str = "encoded"
-    mask_padding: bool = True
-    encoding: Mapping[str, Any] = field(default_factory=lambda: {"name": "none"})
 
     @classmethod
     def base(cls, vocab_size: int, **changes: Any) -> EncoderConfig:

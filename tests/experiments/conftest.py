@@ -15,8 +15,7 @@ from data_prep import prepare
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = [f"word{index}" for index in range(60)]
 
-TINY = [
-    "data=wikitext2",
+SMALL = [
     "tracker=disabled",
     "engine.device=cpu",
     "engine.threads=1",
@@ -25,11 +24,20 @@ TINY = [
     "model.embed_dim=32",
     "model.ffn_dim=64",
     "model.num_heads=2",
-    "recipe.tokens_per_sample=32",
     "recipe.batch_size=4",
     "recipe.max_update=12",
     "recipe.warmup_updates=4",
     "recipe.validate_interval_updates=4",
+]
+TINY = [*SMALL, "data=wikitext2", "recipe.tokens_per_sample=32"]
+TINY_BLM = ["experiment=blm", *TINY, "engine.samples_per_device=4"]
+TINY_GLUE = [
+    "experiment=glue",
+    *SMALL,
+    "engine.samples_per_device=4",
+    "recipe.max_length=24",
+    "data@pretraining.data=wikitext2",
+    *(f"pretraining.{word}" for word in TINY if word.startswith("recipe.")),
 ]
 
 
@@ -64,7 +72,14 @@ def run_train(
     data: Path, results: Path, *overrides: str, launcher: tuple[str, ...] = (), check: bool = True
 ) -> subprocess.CompletedProcess[str]:
     """``python -m experiments.train`` on the small corpus, as a user would run it."""
-    command = [sys.executable, *launcher, "-m", "experiments.train", *TINY, *overrides]
+    return run_module("experiments.train", data, results, *TINY, *overrides, launcher=launcher, check=check)
+
+
+def run_module(
+    module: str, data: Path, results: Path, *words: str, launcher: tuple[str, ...] = (), check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """``python -m module words...``; with ``check``, a failure fails the test and shows what it said."""
+    command = [sys.executable, *launcher, "-m", module, *words]
     done = subprocess.run(
         command, cwd=ROOT, env=environment(data, results), capture_output=True, text=True, check=False, timeout=300
     )
@@ -73,7 +88,7 @@ def run_train(
     return done
 
 
-def only_run(results: Path) -> Path:
-    """The one run folder below ``results``."""
-    (record,) = results.glob("runs/*/*/seed*/record.json")
+def only_run(results: Path, experiment: str = "*") -> Path:
+    """The one run folder below ``results``, or the one of an experiment."""
+    (record,) = results.glob(f"runs/{experiment}/*/seed*/record.json")
     return record.parent

@@ -12,7 +12,8 @@ import pytest
 from data_prep import load_manifest, prepare
 from experiments.config import compose, identity
 from experiments.expected import LIBERAL, TOLERANCE, Watch, load_expected
-from tests.experiments.conftest import ROOT, environment, only_run
+from tests.experiments.conftest import ROOT, environment, only_run, run_module
+from tests.experiments.engine.support import curve_of
 
 UPDATES = (20, 40)
 
@@ -43,6 +44,27 @@ def test_the_first_updates_of_the_demo_are_as_expected(encoding: str, pydoc: Pat
     for update in UPDATES:
         losses = expected["encodings"][encoding]["train"]
         assert found[update] == pytest.approx(losses[update], abs=TOLERANCE if same_text else LIBERAL)
+
+
+def test_the_first_updates_of_the_masked_demo_are_as_expected(pydoc: Path, tmp_path: Path) -> None:
+    prepare("pydoc_bpe", out=pydoc)
+    expected = load_expected("blm", "demo")
+    words = ["experiment=blm", "encoding=rope", "profile=demo", "tracker=disabled", "engine.threads=1"]
+    # the learning rate falls towards the last update, so that the schedule keeps its own
+    words += ["recipe.max_update=40", "+engine.fairseq.lr_scheduler.total_num_update=400"]
+    run_module("experiments.train", pydoc, tmp_path, *words)
+    found = {row["update"]: row["loss"] for row in curve_of(only_run(tmp_path)) if row["split"] == "train"}
+    same_text = load_manifest(pydoc / "pydoc_bpe")["identity"] == expected["data"]["identity"]
+    for update in UPDATES:
+        losses = expected["encodings"]["rope"]["train"]
+        assert found[update] == pytest.approx(losses[update], abs=TOLERANCE if same_text else LIBERAL)
+
+
+def test_every_row_of_the_masked_demo_table_is_far_below_a_unigram_model() -> None:
+    expected = load_expected("blm", "demo")["encodings"]
+    assert set(expected) >= {"none", "rope", "lrpe_unitary", "lrpe_orthogonal", "lrpe_permutation"}
+    for encoding in expected.values():
+        assert min(encoding["valid"].values()) < 6.15, "a unigram model has 6.38"
 
 
 def test_every_row_of_the_demo_table_has_expected_losses_far_below_a_unigram_model() -> None:

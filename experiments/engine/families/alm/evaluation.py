@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +12,8 @@ from fairseq_cli.eval_lm import eval_lm
 from omegaconf import open_dict
 
 from experiments.engine.loading import load, require_split
+from experiments.engine.score import Score
 from experiments.errors import UserError
-
-
-@dataclass(frozen=True)
-class Score:
-    """loss in nats a token; perplexity = exp(loss); tokens scored."""
-
-    loss: float
-    perplexity: float
-    tokens: int
 
 
 def evaluate(
@@ -62,4 +53,4 @@ def evaluate(
     with torch.inference_mode():
         result = eval_lm([model], task.source_dictionary, batches, target_dictionary=task.target_dictionary)
     loss = float(result["loss"]) * math.log(2)
-    return Score(loss=loss, perplexity=math.exp(loss), tokens=tokens)
+    return Score(loss, tokens)

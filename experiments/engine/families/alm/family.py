@@ -71,8 +71,7 @@ class AutoregressiveLM(Family):
         cuda: bool = False,
         context_window: int = 0,
     ) -> dict[str, float]:
-        found = evaluate(path, split, data=data, context_window=context_window, sequences=samples, cuda=cuda)
-        return {"loss": found.loss, "perplexity": found.perplexity, "tokens": found.tokens}
+        return evaluate(path, split, data=data, context_window=context_window, sequences=samples, cuda=cuda).metrics()
 
     def final_metrics(self, config: DictConfig, folder: Path, place: Place) -> dict[str, float]:
         """Loss (nats a token) and perplexity on the validation and the test split, and what a unigram model has."""

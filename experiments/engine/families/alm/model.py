@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from fairseq.dataclass import FairseqDataclass
 from fairseq.models import FairseqIncrementalDecoder, FairseqLanguageModel, register_model
 from torch import Tensor
 
+from experiments.engine.model_fields import AttentionFields, library_config
 from experiments.engine.weight_decay import spare_from_decay
 from lrpe.models import DecoderConfig, DecoderLM
 
@@ -18,7 +18,7 @@ UNLIMITED = 1_000_000_000  # fairseq wants a number: positions have no limit unl
 
 
 @dataclass
-class LRPELanguageModelConfig(FairseqDataclass):
+class LRPELanguageModelConfig(AttentionFields):
     """The fields of :class:`lrpe.models.DecoderConfig` as fairseq can carry them; dictionaries travel as JSON."""
 
     num_layers: int = field(default=6, metadata={"help": "decoder layers"})
@@ -35,25 +35,13 @@ class LRPELanguageModelConfig(FairseqDataclass):
     adaptive_cutoffs: str = field(default="[]", metadata={"help": "JSON list: adaptive input and softmax"})
     adaptive_dropout: float = field(default=0.2, metadata={"help": "dropout in the adaptive softmax's tails"})
     max_positions: int = field(default=512, metadata={"help": "of learned absolute positions"})
-    absolute: str = field(default="none", metadata={"help": "none, sinusoidal or learned"})
-    attention: str = field(default="linear", metadata={"help": "linear or softmax"})
-    feature_map: str = field(default="1+elu", metadata={"help": "of linear attention"})
-    feature_map_options: str = field(default="{}", metadata={"help": "JSON"})
-    normaliser: str = field(default="layernorm", metadata={"help": "denominator, layernorm or rmsnorm"})
-    mask_padding: bool = field(default=True, metadata={"help": "padded keys contribute nothing"})
-    encoding: str = field(default="none", metadata={"help": "name in lrpe.encodings"})
-    encoding_options: str = field(default="{}", metadata={"help": "JSON"})
-    decay_angles: bool = field(default=False, metadata={"help": "weight decay on angles and norms too"})
-    compile: bool = field(default=False, metadata={"help": "torch.compile"})
 
 
 def decoder_config(cfg: Any, vocab_size: int, padding_index: int) -> DecoderConfig:
     """The library's config from fairseq's (a :class:`LRPELanguageModelConfig` or an equal DictConfig)."""
-    values = {name: getattr(cfg, name) for name in (f.name for f in fields(DecoderConfig)) if hasattr(cfg, name)}
-    values["encoding"] = {"name": cfg.encoding, **json.loads(cfg.encoding_options)}
-    values["feature_map_options"] = json.loads(cfg.feature_map_options)
-    values["adaptive_cutoffs"] = tuple(json.loads(cfg.adaptive_cutoffs))
-    return DecoderConfig(**{**values, "vocab_size": vocab_size, "padding_index": padding_index})
+    cutoffs = tuple(json.loads(cfg.adaptive_cutoffs))
+    own = {"vocab_size": vocab_size, "padding_index": padding_index, "adaptive_cutoffs": cutoffs}
+    return library_config(DecoderConfig, cfg, **own)
 
 
 class LRPEDecoder(FairseqIncrementalDecoder):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,15 +9,7 @@ from fairseq import utils
 from torch.nn import functional as F
 
 from experiments.engine.loading import load, require_split
-
-
-@dataclass(frozen=True)
-class Score:
-    """loss in nats a masked token; perplexity = exp(loss); masked tokens scored."""
-
-    loss: float
-    perplexity: float
-    tokens: int
+from experiments.engine.score import Score
 
 
 def evaluate(
@@ -52,5 +42,4 @@ def evaluate(
             logits, _ = model(**sample["net_input"], masked_tokens=masked)
             total += float(F.cross_entropy(logits.float(), sample["target"][masked], reduction="sum"))
             tokens += int(masked.sum())
-    loss = total / tokens
-    return Score(loss=loss, perplexity=math.exp(loss), tokens=tokens)
+    return Score(total / tokens, tokens)

@@ -69,8 +69,7 @@ class BidirectionalLM(Family):
     def score(
         self, path: Path, split: str, *, data: Path | None = None, samples: int | None = None, cuda: bool = False
     ) -> dict[str, float]:
-        found = evaluate(path, split, data=data, sequences=samples, cuda=cuda)
-        return {"loss": found.loss, "perplexity": found.perplexity, "tokens": found.tokens}
+        return evaluate(path, split, data=data, sequences=samples, cuda=cuda).metrics()
 
     def final_metrics(self, config: DictConfig, folder: Path, place: Place) -> dict[str, float]:
         """Loss (nats a masked token) and perplexity on the validation and the test split, and what a unigram model has

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from fairseq.dataclass import FairseqDataclass
 from fairseq.models import BaseFairseqModel, register_model
 from torch import Tensor, nn
 
+from experiments.engine.model_fields import AttentionFields, library_config
 from experiments.engine.weight_decay import spare_from_decay
 from lrpe.models import BidirectionalEncoder, ClassificationHead, EncoderConfig, MaskedLMHead
 
 
 @dataclass
-class LRPEEncoderConfig(FairseqDataclass):
+class LRPEEncoderConfig(AttentionFields):
     """The fields of :class:`lrpe.models.EncoderConfig` as fairseq can carry them; dictionaries travel as JSON."""
 
     num_layers: int = field(default=12, metadata={"help": "encoder layers"})
@@ -29,24 +28,12 @@ class LRPEEncoderConfig(FairseqDataclass):
     normalize_before: bool = field(default=False, metadata={"help": "pre-norm"})
     max_positions: int = field(default=512, metadata={"help": "of learned absolute positions"})
     absolute: str = field(default="learned", metadata={"help": "none, sinusoidal or learned"})
-    attention: str = field(default="linear", metadata={"help": "linear or softmax"})
-    feature_map: str = field(default="1+elu", metadata={"help": "of linear attention"})
-    feature_map_options: str = field(default="{}", metadata={"help": "JSON"})
-    normaliser: str = field(default="layernorm", metadata={"help": "denominator, layernorm or rmsnorm"})
-    mask_padding: bool = field(default=True, metadata={"help": "padded keys contribute nothing"})
-    encoding: str = field(default="none", metadata={"help": "name in lrpe.encodings"})
-    encoding_options: str = field(default="{}", metadata={"help": "JSON"})
-    decay_angles: bool = field(default=False, metadata={"help": "weight decay on angles and norms too"})
     masked_lm_head: bool = field(default=True, metadata={"help": "without it the model only classifies"})
-    compile: bool = field(default=False, metadata={"help": "torch.compile"})
 
 
 def encoder_config(cfg: Any, vocab_size: int, padding_index: int) -> EncoderConfig:
     """The library's config from fairseq's (a :class:`LRPEEncoderConfig` or an equal DictConfig)."""
-    values = {name: getattr(cfg, name) for name in (f.name for f in fields(EncoderConfig)) if hasattr(cfg, name)}
-    values["encoding"] = {"name": cfg.encoding, **json.loads(cfg.encoding_options)}
-    values["feature_map_options"] = json.loads(cfg.feature_map_options)
-    return EncoderConfig(**{**values, "vocab_size": vocab_size, "padding_index": padding_index})
+    return library_config(EncoderConfig, cfg, vocab_size=vocab_size, padding_index=padding_index)
 
 
 @register_model("lrpe_encoder", dataclass=LRPEEncoderConfig)

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from data_prep import TASKS, load_manifest
-from experiments.config.pretraining import pretrained_checkpoint, pretraining_config
+from experiments.config.pretraining import pretrained_checkpoint, pretraining_config, pretraining_identity
 from experiments.engine import checkpoints
 from experiments.engine.device import Place
 from experiments.engine.families.base import Counting, Family
@@ -85,11 +85,12 @@ class SentenceClassification(Family):
         if start is None:
             return {"pretrained": {"start": "scratch"}}
         transfer = compare(self.build(config).state_dict(), checkpoints.read(start)["model"], start)
+        known = pretraining_identity(config)
         return {
             "pretrained": {
-                "start": config.pretraining.start,
+                **known,
                 "checkpoint": str(start),
-                "sha256": checkpoints.sha256(start),
+                "checkpoint_sha256": checkpoints.sha256(start),
                 "taken": len(transfer.taken),
                 "new": list(transfer.new),
                 "unused": list(transfer.unused),

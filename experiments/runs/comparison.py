@@ -1,0 +1,88 @@
+"""``python -m experiments.runs compare RUN RUN``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from experiments.runs import presentation as show
+from experiments.runs.naming import find_run
+from experiments.runs.selection import Selection
+from experiments.runs.store import NUMBERS, StoredRun, flatten
+
+# Where and how fast a run was made: nothing here enters its identity (experiments.config.identity).
+PLACES = ("paths", "tracker", "engine", "data.folder", "seed")
+ABSENT = object()
+
+
+def compare_runs(names: Sequence[str], arguments: Selection, console: Console) -> int:
+    """Two runs side by side: where their configs, metrics and environments differ."""
+    left, right = (find_run(name, arguments.results) for name in names)
+    columns = (left.name, right.name)
+    for run in (left, right):
+        console.print(Text(f"{run.name}  "), show.state(run), Text(f"  {run.folder}"))
+    differing = differences(left.config(), right.config())
+    science = {key: pair for key, pair in differing.items() if not is_place(key)}
+    _print("config: the experiment", columns, science, console)
+    _print("config: where and how", columns, {k: v for k, v in differing.items() if k not in science}, console)
+    _print_metrics(columns, _measured(left), _measured(right), console)
+    _print("environment", columns, differences(_environment(left), _environment(right)), console)
+    return 0
+
+
+def differences(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Every dotted key whose values differ, with both; a side that lacks it has :data:`ABSENT`."""
+    flat_left, flat_right = flatten(left), flatten(right)
+    pairs = {key: (flat_left.get(key, ABSENT), flat_right.get(key, ABSENT)) for key in {**flat_left, **flat_right}}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def is_place(key: str) -> bool:
+    """Whether a config key says where and how a run is made, and so does not enter its identity."""
+    if key.startswith("engine.fairseq"):
+        return False
+    return any(key == place or key.startswith(place + ".") for place in PLACES)
+
+
+def _measured(run: StoredRun) -> dict[str, Any]:
+    if run.record is None:
+        return {}
+    parameters = flatten(run.record["parameters"], "parameters.")
+    return {**run.metrics, **parameters, **{name: run.record[name] for name in NUMBERS if name in run.record}}
+
+
+def _environment(run: StoredRun) -> dict[str, Any]:
+    manifest = dict(run.record["manifest"]) if run.record is not None else {}
+    data = {key: value for key, value in (manifest.pop("data", None) or {}).items() if key in ("name", "identity")}
+    for key in ("created", "not_guaranteed", "command"):
+        manifest.pop(key, None)
+    return {**manifest, "data": data}
+
+
+def _print(title: str, columns: Sequence[str], pairs: Mapping[str, tuple[Any, Any]], console: Console) -> None:
+    if not pairs:
+        show.say(console, f"\n{title}: no difference")
+        return
+    table = show.make_table(title)
+    for header in ("", *columns):
+        table.add_column(Text(header), no_wrap=True)
+    for key, pair in pairs.items():
+        table.add_row(Text(key), *(Text(show.NONE if value is ABSENT else str(value)) for value in pair))
+    show.print_table(table, console)
+
+
+def _print_metrics(columns: Sequence[str], left: Mapping[str, Any], right: Mapping[str, Any], console: Console) -> None:
+    table = show.make_table("metrics")
+    table.add_column("", no_wrap=True)
+    for header in (*columns, "difference"):
+        table.add_column(Text(header), justify="right", no_wrap=True)
+    for name in {**left, **right}:
+        pair = left.get(name), right.get(name)
+        change = show.NONE
+        if None not in pair and pair[0] != pair[1]:
+            change = f"{'+' if pair[1] > pair[0] else '-'}{show.number(abs(pair[1] - pair[0]))}"
+        table.add_row(Text(name), *(Text(show.number(value)) for value in pair), Text(change))
+    show.print_table(table, console)

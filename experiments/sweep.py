@@ -1,0 +1,57 @@
+"""What sweeps add to single runs: how many at once, and a summary of those that failed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from experiments.files import write_atomically
+from experiments.manifest import available_cores, gpu_names
+
+FAILURE = "failed.json"
+THREADS_A_RUN = 4  # small models gain little from more
+
+
+def register_resolvers() -> None:
+    """``${workers:}`` in ``conf/hydra/launcher/parallel.yaml``."""
+    OmegaConf.register_new_resolver("workers", workers, replace=True)
+
+
+def workers() -> int:
+    """Runs at once that fit this machine: its cores by fours but two at least, which share them; one on a GPU."""
+    cores = available_cores()
+    return 1 if cores == 1 or gpu_names() else max(2, cores // THREADS_A_RUN)
+
+
+def in_sweep() -> bool:
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def note_failure(code: int, message: str) -> None:
+    """Leave word in the job's folder, which the sweep's own process reads at the end, whichever launcher ran it."""
+    settings = HydraConfig.get()
+    content = {"overrides": list(settings.overrides.task), "code": code, "message": message}
+    write_atomically(Path(settings.runtime.output_dir) / FAILURE, json.dumps(content))
+
+
+class Summary(Callback):
+    """At the end of a sweep: which runs failed and why, and exit code 1."""
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        folder = Path(config.hydra.sweep.dir)
+        failures = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"*/{FAILURE}"))]
+        if not failures:
+            return
+        print(f"\n{len(failures)} runs of this sweep failed; the same command retries them:", file=sys.stderr)
+        for failure in failures:
+            reason = failure["message"].removeprefix("error: ") or f"exit code {failure['code']}"
+            own = [word for word in failure["overrides"] if word not in config.hydra.overrides.task]
+            print(f"  {' '.join(own)}: {reason}", file=sys.stderr)
+        raise SystemExit(1)

@@ -1,0 +1,1 @@
+"""Tuning with Optuna: what ``python -m experiments.tune`` is made of."""

@@ -1,0 +1,122 @@
+"""Sweeps: every launcher runs them, a failed run stops no other, a dead sweep goes on, and no run is done twice."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from experiments import sweep, train
+from experiments.errors import UserError
+from experiments.runs import scan
+from tests.experiments.conftest import ROOT, TINY, environment, run_train
+
+SHORT = ["recipe.max_update=2", "recipe.warmup_updates=1"]
+
+
+def states(results: Path) -> dict[str, str]:
+    return {f"{run.keys['encoding']}/{run.keys['seed']}": run.state for run in scan(results)}
+
+
+@pytest.mark.parametrize(
+    ("cores", "gpus", "runs"), [(1, 0, 1), (2, 0, 2), (4, 0, 2), (8, 0, 2), (16, 0, 4), (64, 0, 16), (64, 1, 1)]
+)
+def test_the_number_of_workers_fits_the_machine(
+    cores: int, gpus: int, runs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "available_cores", lambda: cores)
+    monkeypatch.setattr(sweep, "gpu_names", lambda: ["H100"] * gpus)
+    assert sweep.workers() == runs
+
+
+def raising(error: Exception) -> Callable[[Any], int]:
+    def run(config: Any) -> int:
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("run", "noted"),
+    [
+        (lambda config: 0, []),
+        (lambda config: 1, [(1, "")]),
+        (raising(UserError("encoding=rop: unknown")), [(2, "error: encoding=rop: unknown")]),
+        (raising(RuntimeError("boom")), [(1, "RuntimeError: boom")]),
+    ],
+)
+def test_in_a_sweep_a_failure_is_noted_and_the_next_run_begins(
+    run: Callable[[Any], int], noted: list[tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes: list[tuple[int, str]] = []
+    monkeypatch.setattr(train, "run", run)
+    monkeypatch.setattr(sweep, "in_sweep", lambda: True)
+    monkeypatch.setattr(sweep, "note_failure", lambda *note: notes.append(note))
+    train._hydra_main.__wrapped__(OmegaConf.create())
+    assert notes == noted
+
+
+def test_a_signal_ends_the_whole_sweep_and_a_single_run_has_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    for code, in_sweep in ((143, True), (143, False), (1, False)):
+        monkeypatch.setattr(train, "run", lambda config, code=code: code)
+        monkeypatch.setattr(sweep, "in_sweep", lambda in_sweep=in_sweep: in_sweep)
+        with pytest.raises(SystemExit) as stop:
+            train._hydra_main.__wrapped__(OmegaConf.create())
+        assert stop.value.code == code
+
+
+def test_submitit_runs_a_sweep_and_a_failed_run_stops_no_other(tiny_data: Path, tmp_path: Path) -> None:
+    words = ["-m", *SHORT, "encoding=rope", "model.num_heads=3,2", "hydra/launcher=submitit_local"]
+    done = run_train(tiny_data, tmp_path, *words, check=False)
+    assert states(tmp_path) == {"rope/1": "finished"}
+    assert done.returncode == 1
+    assert "1 runs of this sweep failed; the same command retries them:" in done.stderr
+    assert "  model.num_heads=3: model.embed_dim=32 is not a multiple of model.num_heads=3\n" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.glob("sweeps/*/.submitit/*")), "it was submitit that ran it"
+
+
+def test_parallel_workers_do_the_same(tiny_data: Path, tmp_path: Path) -> None:
+    words = ["-m", *SHORT, "encoding=rope", "model.num_heads=3,2", "hydra/launcher=parallel", "hydra.launcher.n_jobs=2"]
+    done = run_train(tiny_data, tmp_path, *words, check=False)
+    assert states(tmp_path) == {"rope/1": "finished"}
+    assert done.returncode == 1
+    assert "1 runs of this sweep failed" in done.stderr
+    assert "Warning" not in done.stderr
+
+
+def test_a_dead_sweep_goes_on_and_a_run_that_is_held_is_not_done_twice(tiny_data: Path, tmp_path: Path) -> None:
+    run = ["encoding=rope", "recipe.max_update=100", "recipe.validate_interval_updates=50"]
+    command = [sys.executable, "-m", "experiments.train", "-m", *TINY, *run, "seed=1,2,3"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment(tiny_data, tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        deadline = time.monotonic() + 200
+        while not list(tmp_path.glob("runs/*/*/seed2/history.jsonl")):
+            assert time.monotonic() < deadline
+            assert process.poll() is None, "the sweep ended before it could be killed"
+            time.sleep(0.005)
+        process.send_signal(signal.SIGSTOP)  # it holds its run, and comes no further
+        assert states(tmp_path) == {"rope/1": "finished", "rope/2": "running"}
+        second = run_train(tiny_data, tmp_path, *run, "seed=2", check=False)
+        process.send_signal(signal.SIGKILL)
+    assert second.returncode == 2
+    assert re.search(rf"seed2 is in use by process {process.pid} on \S+; wait for it or stop it", second.stderr)
+    assert states(tmp_path) == {"rope/1": "finished", "rope/2": "dead"}
+    (first,) = tmp_path.glob("runs/*/*/seed1/record.json")
+    before = first.stat().st_mtime_ns
+    again = run_train(tiny_data, tmp_path, "-m", *run, "seed=1,2,3")
+    assert states(tmp_path) == {"rope/1": "finished", "rope/2": "finished", "rope/3": "finished"}
+    assert again.stdout.count("finished before") == 1
+    assert first.stat().st_mtime_ns == before
+    (resumed,) = tmp_path.glob("runs/*/*/seed2/record.json")
+    assert len(json.loads(resumed.read_text())["segments"]) == 2
