@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from fairseq.models import BaseFairseqModel, register_model
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from experiments.engine.model_fields import library_config
 from lrpe.encodings.precision import PreciseModule
 from lrpe.models import VisionConfig, VisionTransformer
 
@@ -49,10 +49,7 @@ class LRPEVisionConfig(FairseqDataclass):
 
 def vision_config(cfg: Any, num_classes: int) -> VisionConfig:
     """The library's config from fairseq's (a :class:`LRPEVisionConfig` or an equal DictConfig)."""
-    values = {name: getattr(cfg, name) for name in (f.name for f in fields(VisionConfig)) if hasattr(cfg, name)}
-    values["encoding"] = {"name": cfg.encoding, **json.loads(cfg.encoding_options)}
-    values["feature_map_options"] = json.loads(cfg.feature_map_options)
-    return VisionConfig(**{**values, "num_classes": num_classes})
+    return library_config(VisionConfig, cfg, num_classes=num_classes)
 
 
 @register_model("lrpe_vit", dataclass=LRPEVisionConfig)
