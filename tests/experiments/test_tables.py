@@ -30,7 +30,8 @@ from experiments.tables.grid import make_grid
 from experiments.tables.html import render_html
 from experiments.tables.plan import Resolved
 from experiments.tables.request import parse_request
-from experiments.tables.spec import Column, Row, TableSpec, load_reference, load_table
+from experiments.tables.reference import Figure, load_reference
+from experiments.tables.spec import Column, Row, TableSpec, load_table
 from experiments.tables.terminal import print_grid
 
 ROOT = Path(__file__).resolve().parents[2]

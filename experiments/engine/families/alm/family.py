@@ -70,8 +70,11 @@ class AutoregressiveLM(Family):
         samples: int | None = None,
         cuda: bool = False,
         context_window: int = 0,
+        length: int | None = None,
     ) -> dict[str, float]:
-        found = evaluate(path, split, data=data, context_window=context_window, sequences=samples, cuda=cuda)
+        found = evaluate(
+            path, split, data=data, context_window=context_window, length=length, sequences=samples, cuda=cuda
+        )
         return {"loss": found.loss, "perplexity": found.perplexity, "tokens": found.tokens}
 
     def final_metrics(self, config: DictConfig, folder: Path, place: Place) -> dict[str, float]:
