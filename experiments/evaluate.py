@@ -69,7 +69,9 @@ def main() -> None:
     _refuse_beyond_positions(arguments, lengths)
     from experiments.engine import checkpoints
     from experiments.engine.families import family_of_checkpoint
+    from experiments.engine.run import quiet
 
+    quiet()
     checkpoints.install()
     family = family_of_checkpoint(path)
     for key in ("context_window", "length"):
@@ -122,9 +124,7 @@ def _lengths(arguments: Arguments) -> list[int]:
         if not words or arguments.run is None:
             raise UserError("record=true: expected run=<run folder> and length=<tokens>, whose metrics a record keeps")
         if arguments.context_window or arguments.split not in (None, "test"):
-            raise UserError(
-                "record=true: a record keeps the test split, without a context window; leave these two out"
-            )
+            raise UserError("record=true: a record keeps the test split, without a context window; leave these two out")
     return sorted({int(word) for word in words})
 
 

@@ -16,7 +16,7 @@ from experiments.tables.aggregate import Results, aggregate
 from experiments.tables.dry_run import plan_lines
 from experiments.tables.files import write_table
 from experiments.tables.grid import make_grid
-from experiments.tables.measurements import missing_measurements, unmeasurable
+from experiments.tables.measurements import Measurement, missing_measurements, unmeasurable
 from experiments.tables.plan import Plan, Resolve, make_plan, resolve_config
 from experiments.tables.provenance import footer, unigram_line
 from experiments.tables.reference import Reference, load_reference
@@ -54,6 +54,7 @@ def main(
             _say(console, line)
         return 0
     failures: list[Failure] = []
+    measurements: list[Measurement] = []
     if not request.render_only:
         try:
             if missing:
@@ -71,7 +72,8 @@ def main(
     for failure in failures:
         _say(console, f"\n{failure.task.name}: {failure.reason}\n{failure.tail}\n  {shlex.join(failure.task.command)}")
     if failures:
-        _say(console, f"\n{len(failures)} runs failed; their cells are empty. The same command retries.")
+        tasks = len(missing) + len(measurements)
+        _say(console, f"\n{len(failures)} of {tasks} runs failed; their cells are empty. The same command retries.")
     return 1 if failures else 0
 
 
