@@ -20,8 +20,10 @@ def reference(folder: Path, text: str) -> Path:
 
 
 def test_figures_are_numbers_or_a_mean_and_a_spread_and_cells_may_be_empty(tmp_path: Path) -> None:
-    rows = "rows: {none: {test_perplexity: 20.5, parameters: null}, lrpe: {test_perplexity: {mean: 19, std: 0.5}}, rope: null}"
-    found = load_reference(spec(reference=reference(tmp_path, PLACE + rows)))
+    rows = (
+        "{none: {test_perplexity: 20.5, parameters: null}, lrpe: {test_perplexity: {mean: 19, std: 0.5}}, rope: null}"
+    )
+    found = load_reference(spec(reference=reference(tmp_path, f"{PLACE}rows: {rows}")))
     assert found.figures == {("none", "test_perplexity"): Figure(20.5), ("lrpe", "test_perplexity"): Figure(19.0, 0.5)}
     assert found.source == "P, table 2, page 7, read from arXiv v1; WikiText-103"
 
@@ -37,9 +39,7 @@ def test_a_figure_needs_its_place_in_the_paper(tmp_path: Path, key: str) -> None
     empty = "rows: {none: {test_perplexity: null}}"
     assert load_reference(spec(reference=reference(tmp_path, place + empty))).figures == {}
     figure = "rows: {none: {test_perplexity: 20.5}}"
-    with pytest.raises(
-        UserError, match=rf"rows.none.test_perplexity stands there, but '{key}' is empty; fill in {key}"
-    ):
+    with pytest.raises(UserError, match=rf"none.test_perplexity stands there, but '{key}' is empty; fill in {key}"):
         load_reference(spec(reference=reference(tmp_path, place + figure)))
 
 

@@ -1,4 +1,4 @@
-"""Runs side by side: their logs, cores and GPUs, and how they end."""
+"""Runs side by side: their logs, cores and GPUs, whom they wait for, and how they end."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
+from experiments.records import RunFolder
+from tests.experiments.conftest import TINY, environment, only_run
 from tests.experiments.tables.support import ROOT
 from tests.experiments.tables.workshop import Workshop
 
@@ -41,6 +44,84 @@ def test_several_gpus_are_shared_out(workshop: Workshop, monkeypatch: pytest.Mon
 
     assert workshop.table("rows=none,rope", "jobs=2", launch=launch) == 0
     assert sorted(barrier) == ["3", "5"]
+
+
+def held_elsewhere(workshop: Workshop, encoding: str, then: Callable[[], object]) -> threading.Thread:
+    """Hold a run as another process would, do ``then`` after a moment, and let go."""
+    folder = workshop.resolve(["profile=demo", "protocol=controlled", f"encoding={encoding}", "seed=1"]).folder
+    holds = threading.Event()
+
+    def hold() -> None:
+        with RunFolder(folder).lock():
+            holds.set()
+            time.sleep(0.3)
+            then()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert holds.wait(timeout=10)
+    return thread
+
+
+TRAIN = ["python", "-m", "experiments.train", "profile=demo", "protocol=controlled", "seed=1"]
+
+
+def test_a_run_that_another_process_trains_is_waited_for_and_not_trained_twice(workshop: Workshop) -> None:
+    thread = held_elsewhere(workshop, "rope", lambda: workshop.launch([*TRAIN, "encoding=rope"], None, {}))
+    assert workshop.table("rows=rope") == 0
+    thread.join()
+    assert workshop.trained == [("rope", 1)]
+    assert f"in use by process {os.getpid()} on" in workshop.text
+    assert "92.00" in workshop.file("md")
+
+
+def test_a_run_that_another_process_gave_up_is_trained_here(workshop: Workshop) -> None:
+    thread = held_elsewhere(workshop, "rope", lambda: None)
+    assert workshop.table("rows=rope") == 0
+    thread.join()
+    assert workshop.trained == [("rope", 1)]
+
+
+def test_a_held_run_is_put_off_while_others_are_free(workshop: Workshop) -> None:
+    thread = held_elsewhere(workshop, "none", lambda: None)
+    assert workshop.table("rows=none,rope") == 0
+    thread.join()
+    assert workshop.trained == [("rope", 1), ("none", 1)]
+
+
+def test_where_another_process_was_faster_its_run_counts(workshop: Workshop) -> None:
+    threads = []
+
+    def refused(command: Sequence[str], log: Path | None, environment: Mapping[str, str]) -> int:
+        """What a child does that finds its run taken between our look and its start."""
+        threads.append(held_elsewhere(workshop, "rope", lambda: workshop.launch([*TRAIN, "encoding=rope"], None, {})))
+        return 2
+
+    assert workshop.table("rows=rope", launch=refused) == 0
+    threads[0].join()
+    assert len(threads) == 1
+    assert workshop.trained == [("rope", 1)]
+
+
+def test_two_tables_side_by_side_train_a_run_once(tiny_data: Path, tmp_path: Path) -> None:
+    """The real commands, as ``make -j`` starts them."""
+    words = ["table=alm", "rows=none", "seeds=1", *TINY, "recipe.max_update=4"]
+    tables = [
+        subprocess.Popen(
+            [sys.executable, "-m", "experiments.table", *words],
+            cwd=ROOT,
+            env=environment(tiny_data, tmp_path),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    outputs = [table.communicate(timeout=300)[0] for table in tables]
+    assert [table.returncode for table in tables] == [0, 0], outputs
+    record = RunFolder(only_run(tmp_path)).load()
+    assert record is not None
+    assert len(record["segments"]) == 1, "one training, not begun again"
 
 
 def test_a_signal_ends_the_run_in_order_and_then_the_table(tmp_path: Path) -> None:

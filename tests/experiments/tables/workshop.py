@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from experiments.errors import UserError
 from experiments.records import RunFolder
 from experiments.table import main
-from experiments.tables.plan import Resolved
+from experiments.tables.plan import Needed, Resolved
 
 DEMO = ["none", "rope", "lrpe_unitary", "lrpe_orthogonal", "lrpe_permutation"]
 
@@ -26,6 +27,8 @@ class Workshop:
         self.silent_failures: set[str] = set()
         self.better_when_controlled: set[str] = set()
         self.environments: list[dict[str, str]] = []
+        self.config: Mapping[str, Any] = {}
+        self.required: Needed | None = None
         self.output = io.StringIO()
 
     def resolve(self, overrides: list[str]) -> Resolved:
@@ -36,7 +39,8 @@ class Workshop:
             raise UserError(f"profile={words['profile']}: unknown; did you mean 'demo'")
         identity = f"{words['protocol'][:4]}{words.get('recipe.max_update', '0'):0>4}"
         group = self.root / "runs" / "alm" / f"{words['encoding']}-{identity}"
-        return Resolved(group / f"seed{words['seed']}", identity, self.root)
+        requires = (self.required,) if self.required else ()
+        return Resolved(group / f"seed{words['seed']}", identity, self.root, requires, self.config)
 
     def launch(self, command: Sequence[str], log: Path | None, environment: Mapping[str, str]) -> int:
         assert command[1:3] == ["-m", "experiments.train"]
