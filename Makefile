@@ -52,9 +52,9 @@ test-slow: $(READY) ## the long tests
 
 # A file in conf/table/ is a target. With -j, tables that need the same run wait for it and train it once.
 .PHONY: tables
-tables: $(TABLES:%=table-%) ## every table: PROFILE=demo|small|paper PROTOCOL=controlled|published|both (make -k: go on after a failure)
+tables: $(TABLES:%=table-%) ## every table: PROFILE=demo|small|paper PROTOCOL=controlled|published|both; -k goes on after a failure
 
-table-alm: ## autoregressive language modelling: PROFILE= SEEDS=5 PROTOCOL= JOBS=1 ARGS='rows=none,rope dry_run=true'
+table-alm: ## autoregressive language modelling: PROFILE= SEEDS=5 PROTOCOL=both JOBS=1 ARGS='rows=none,rope dry_run=true'
 table-blm: ## bidirectional language modelling
 table-glue: ## text classification, GLUE
 table-imagenet: ## image classification

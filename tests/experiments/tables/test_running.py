@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from experiments.records import RunFolder
+from experiments.tables.plan import Job
+from experiments.tables.spec import Row
 from tests.experiments.conftest import TINY, environment, only_run
 from tests.experiments.tables.support import ROOT
 from tests.experiments.tables.workshop import Workshop
@@ -29,6 +31,11 @@ def test_several_jobs_write_logs_share_cores_and_show_the_tail(workshop: Worksho
     assert "finished in" in workshop.text
     assert "Valid ppl 91.00" in workshop.text
     assert all(int(environment["OMP_NUM_THREADS"]) >= 1 for environment in workshop.environments)
+
+
+def test_the_runs_of_several_columns_have_logs_of_their_own() -> None:
+    jobs = [Job(Row("rope", "R", ()), "p", 1, (), Path("/x"), "0", (word,)) for word in ("task=cola", "task=a/b")]
+    assert [job.stem for job in jobs] == ["rope-cola-p-seed1", "rope-a_b-p-seed1"]
 
 
 def test_several_gpus_are_shared_out(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
