@@ -21,8 +21,9 @@ from experiments.tables.plan import Plan, Resolve, make_plan, resolve_config
 from experiments.tables.provenance import footer, unigram_line
 from experiments.tables.reference import Reference, load_reference
 from experiments.tables.request import parse_request
-from experiments.tables.runner import Failure, Launch, Stopped, Task, run_tasks
+from experiments.tables.runner import Failure, Launch, Stopped, run_tasks
 from experiments.tables.spec import load_table
+from experiments.tables.tasks import Task
 from experiments.tables.terminal import print_grid
 from experiments.tracking import offline_segments
 

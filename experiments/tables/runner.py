@@ -14,33 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
-from typing import Protocol
 
 from experiments.manifest import available_cores, gpu_names
-from experiments.records import Record, RunFolder
+from experiments.records import RunFolder
 from experiments.tables.aggregate import value_of
 from experiments.tables.spec import Column
+from experiments.tables.tasks import Queue, Task
 
 TAIL_LINES = 15
 GRACE_SECONDS = 60
 LOOK_SECONDS = 0.5  # between two looks at a run that another process holds
-
-
-class Task(Protocol):
-    """A command that works on one run's folder, and how to tell that it was done."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def stem(self) -> str: ...
-    @property
-    def folder(self) -> Path: ...
-    @property
-    def variant(self) -> tuple[str, ...]: ...
-    @property
-    def command(self) -> list[str]: ...
-    def record(self) -> Record | None: ...
-    def done(self) -> bool: ...
 
 
 class Stopped(KeyboardInterrupt):
@@ -117,20 +100,6 @@ class Children:
 
 
 Launch = Callable[[Sequence[str], Path | None, Mapping[str, str]], int]
-
-
-class Queue:
-    """Tasks in order; one whose run another process holds is put off as long as others are left."""
-
-    def __init__(self, tasks: Sequence[Task]) -> None:
-        self._waiting = list(enumerate(tasks, start=1))
-        self._lock = threading.Lock()
-
-    def take(self) -> tuple[int, Task]:
-        """The next task and its place among all."""
-        with self._lock:
-            free = (place for place, (_, task) in enumerate(self._waiting) if not RunFolder(task.folder).held())
-            return self._waiting.pop(next(free, 0))
 
 
 def run_tasks(

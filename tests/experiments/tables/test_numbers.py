@@ -77,3 +77,14 @@ def test_an_average_is_of_the_seeds_that_every_column_has() -> None:
     assert [cell.mean for cell in line.cells] == pytest.approx([60.0, 50.0, 70.0])
     assert [cell.seeds for cell in line.cells] == [2, 2, 1]
     assert len(line.records["p"]) == 4
+
+
+def test_a_row_without_a_column_has_an_empty_cell_and_lacks_no_seed() -> None:
+    column = Column("Test ppl", "min", 2, "metrics.test_perplexity", rows=("rope",))
+    records = {(key, "p", ()): [record(1)] for key in ("none", "rope")}
+    lines = aggregate(spec(columns=(column,)), ROWS, (column,), ["p"], 1, records, {}).lines
+    assert [(line.cells[0].mean, line.cells[0].seeds, line.cells[0].wanted) for line in lines] == [
+        (None, 0, 0),
+        (10.0, 1, 1),
+        (None, 0, 0),
+    ]
