@@ -13,6 +13,7 @@ EXTRAS  ?= experiments,images,slurm,dev
 VENV  := .venv
 BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
+TABLES := $(sort $(patsubst conf/table/%.yaml,%,$(wildcard conf/table/*.yaml)))
 TABLE  = $(BIN)/python -m experiments.table profile=$(PROFILE) protocol=$(PROTOCOL) jobs=$(JOBS) $(if $(SEEDS),seeds=$(SEEDS)) $(ARGS)
 
 # Nothing asks, nothing waits for a hub or an account.
@@ -49,9 +50,22 @@ test: $(READY) ## the tests (under 20 minutes on two cores)
 test-slow: $(READY) ## the long tests
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
-.PHONY: table-alm
-table-alm: $(READY) ## the autoregressive table: PROFILE=demo|small|paper SEEDS=5 PROTOCOL=controlled|published JOBS=1
-	$(TABLE) table=alm
+# A file in conf/table/ is a target. With -j, tables that need the same run wait for it and train it once.
+.PHONY: tables
+tables: $(TABLES:%=table-%) ## every table: PROFILE=demo|small|paper PROTOCOL=controlled|published|both; -k goes on after a failure
+
+table-alm: ## autoregressive language modelling: PROFILE= SEEDS=5 PROTOCOL=both JOBS=1 ARGS='rows=none,rope dry_run=true'
+table-blm: ## bidirectional language modelling
+table-glue: ## text classification, GLUE
+table-imagenet: ## image classification
+
+$(TABLES:%=table-%): table-%: $(READY) FORCE
+	$(TABLE) table=$*
+
+table-%: ## ablations: table-projection, -angles, -decay, -feature_map, -normaliser, -backbone, -length
+	@echo "error: no table '$*' (conf/table/$*.yaml); there are: $(TABLES)" >&2; exit 2
+
+FORCE:
 
 data-%: $(READY) ## prepare a data set: data-pydoc[_bpe], data-wikitext2[_bpe], data-wikitext103[_bpe], data-glue, data-imagenet, ...
 	$(BIN)/python -m data_prep.$* $(ARGS)

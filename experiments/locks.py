@@ -30,21 +30,21 @@ def hold(path: Path, wait: bool = False) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not inside the lock file: whoever tries to take a lock truncates that file first.
-    holder = holder_file(path)
+    written = holder_file(path)
     lock = FileLock(lock_file(path))
     try:
         lock.acquire(timeout=PATIENCE_SECONDS)
     except Timeout:
-        used = f"{path} is in use by {_read_holder(holder)}"
+        used = f"{path} is in use by {holder(path)}"
         if not wait:
             raise UserError(f"{used}; wait for it or stop it") from None
         print(f"{used}; waiting for it", file=sys.stderr, flush=True)
         lock.acquire()
     try:
-        write_atomically(holder, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
+        write_atomically(written, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
         yield
     finally:
-        holder.unlink(missing_ok=True)
+        written.unlink(missing_ok=True)
         lock.release()
 
 
@@ -69,10 +69,11 @@ def holder_file(path: Path) -> Path:
     return path.with_name(path.name + ".holder.json")
 
 
-def _read_holder(path: Path) -> str:
+def holder(path: Path) -> str:
+    """Who holds the lock of ``path``, for a person: process and host."""
     for _ in range(20):
         with suppress(OSError, ValueError, KeyError):
-            holder = json.loads(path.read_text(encoding="utf-8"))
-            return f"process {holder['pid']} on {holder['host']}"
+            known = json.loads(holder_file(path).read_text(encoding="utf-8"))
+            return f"process {known['pid']} on {known['host']}"
         time.sleep(0.05)  # the holder names itself just after it takes the lock
     return "another process"

@@ -16,7 +16,7 @@ from typing import Any
 from experiments.checksums import FIELD, file_checksum, record_checksum
 from experiments.errors import UserError
 from experiments.files import cut_torn_line, finite, read_history, write_atomically
-from experiments.locks import hold, is_held
+from experiments.locks import hold, holder, is_held
 
 SCHEMA = 1
 CLOSING_FIELDS = {
@@ -41,7 +41,8 @@ class Record(dict[str, Any]):
 class RunFolder:
     """``results/runs/<experiment>/<encoding>-<hash8>/seed<k>/`` and the files in it.
 
-    Only one process writes: take :meth:`lock` first, then :meth:`begin`, :meth:`append`, :meth:`close`.
+    Only one process writes: take :meth:`lock` first, then :meth:`begin`, :meth:`append`, :meth:`close`, and later
+    :meth:`add_metrics`.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -67,6 +68,10 @@ class RunFolder:
     def held(self) -> bool:
         """Whether a process holds the run now. A record that says running while nobody does is a killed run's."""
         return is_held(self.path)
+
+    def holder(self) -> str:
+        """Who holds the run, for a person: process and host."""
+        return holder(self.path)
 
     def load(self) -> Record | None:
         """The record as it stands, or None before the first :meth:`begin`."""
@@ -147,6 +152,22 @@ class RunFolder:
         record["wall_seconds"] = _total_seconds(record["segments"])
         record["metrics"] = {**record["metrics"], **(metrics or {})}
         return self._write(record)
+
+    def add_metrics(self, metrics: Mapping[str, float]) -> Record:
+        """Add what was measured on a finished run's checkpoint later, e.g. at another length; nothing is replaced.
+
+        Raises:
+            ValueError: the run is not finished, or has one of the metrics with another value.
+        """
+        record = self.load()
+        if record is None or not record.finished:
+            raise ValueError(f"{self.record_path}: only a finished run can be measured further")
+        added = finite(metrics)
+        for name, value in added.items():
+            known = record["metrics"].get(name, value)
+            if known != value:
+                raise ValueError(f"{self.record_path}: {name} is {known}, and now {value} was measured")
+        return self._write({**record, "metrics": {**record["metrics"], **added}})
 
     def append(self, row: Mapping[str, Any]) -> None:
         """Add one row to the history, flushed; a number that is not finite is written as null."""

@@ -13,13 +13,17 @@ from experiments.errors import exit_on_user_error
 from experiments.figures import Series, draw_training_curves
 from experiments.records import Record, RunFolder
 from experiments.tables.aggregate import Results, aggregate
+from experiments.tables.dry_run import plan_lines
 from experiments.tables.files import write_table
 from experiments.tables.grid import make_grid
+from experiments.tables.measurements import Measurement, missing_measurements, unmeasurable
 from experiments.tables.plan import Plan, Resolve, make_plan, resolve_config
 from experiments.tables.provenance import footer, unigram_line
+from experiments.tables.reference import Reference, load_reference
 from experiments.tables.request import parse_request
-from experiments.tables.runner import Failure, Launch, Stopped, run_jobs
-from experiments.tables.spec import load_reference, load_table
+from experiments.tables.runner import Failure, Launch, Stopped, run_tasks
+from experiments.tables.spec import load_table
+from experiments.tables.tasks import Task
 from experiments.tables.terminal import print_grid
 from experiments.tracking import offline_segments
 
@@ -47,33 +51,42 @@ def main(
     plan = make_plan(spec, request, resolve)
     missing = plan.missing()
     if request.dry_run:
-        _say_plan(plan, console)
+        for line in plan_lines(plan):
+            _say(console, line)
         return 0
     failures: list[Failure] = []
-    if missing and not request.render_only:
-        _say(console, f"{spec.title}: {len(missing)} of {len(plan.jobs)} runs to train")
-        logs = plan.results / "tables" / "logs" / request.stem
+    measurements: list[Measurement] = []
+    if not request.render_only:
         try:
-            failures = run_jobs(missing, request.jobs, logs, plan.columns[0], lambda text: _say(console, text), launch)
+            if missing:
+                _say(console, f"{spec.title}: {len(missing)} of {len(plan.jobs)} runs to train")
+                failures += _do(missing, plan, console, launch)
+            if measurements := missing_measurements(plan):
+                _say(console, f"{spec.title}: {len(measurements)} finished runs to measure at other lengths")
+                failures += _do(measurements, plan, console, launch)
         except Stopped as stopped:
             _say(console, "stopped; finished runs are kept, and the same command goes on from the last checkpoints")
             return 128 + stopped.number
     records = plan.finished()
-    results = aggregate(spec, plan.rows, plan.columns, request.protocols, len(plan.seeds), records, reference)
-    _render(plan, results, console)
+    results = aggregate(spec, plan.rows, plan.columns, request.protocols, len(plan.seeds), records, reference.figures)
+    _render(plan, results, reference, console)
     for failure in failures:
-        _say(console, f"\n{failure.job.name}: {failure.reason}\n{failure.tail}\n  {shlex.join(failure.job.command)}")
+        _say(console, f"\n{failure.task.name}: {failure.reason}\n{failure.tail}\n  {shlex.join(failure.task.command)}")
     if failures:
-        _say(
-            console,
-            f"\n{len(failures)} of {len(missing)} runs failed; their cells are empty. The same command retries.",
-        )
+        tasks = len(missing) + len(measurements)
+        _say(console, f"\n{len(failures)} of {tasks} runs failed; their cells are empty. The same command retries.")
     return 1 if failures else 0
 
 
-def _render(plan: Plan, results: Results, console: Console) -> None:
+def _do(tasks: Sequence[Task], plan: Plan, console: Console, launch: Launch | None) -> list[Failure]:
+    logs = plan.results / "tables" / "logs" / plan.request.stem
+    return run_tasks(tasks, plan.request.jobs, logs, plan.columns, lambda text: _say(console, text), launch)
+
+
+def _render(plan: Plan, results: Results, reference: Reference, console: Console) -> None:
     request, records = plan.request, results.records
-    grid = make_grid(results, footer(results, request.profile, request.overrides))
+    notes = footer(results, request.profile, request.overrides, reference.source, unmeasurable(plan))
+    grid = make_grid(results, notes)
     written = write_table(plan.stem, results, grid)
     if len({job.variant for job in plan.jobs}) == 1:  # curves of several tasks do not belong on one axis
         written += draw_training_curves(_series(results), plan.stem, plan.spec.title)
@@ -111,18 +124,6 @@ def _say_offline_runs(records: Sequence[Record], plan: Plan, console: Console) -
         every = Path("runs", plan.spec.experiment, "*", "seed*", "wandb", "offline-run-*")
         listed = f"{shlex.quote(str(plan.results))}/{every}"
     _say(console, f"send them: wandb sync {listed}")
-
-
-def _say_plan(plan: Plan, console: Console) -> None:
-    for job in plan.jobs:
-        record = job.record()
-        status = "to train" if record is None else "finished" if record.finished else f"to resume ({record['status']})"
-        _say(console, f"{job.name}: {status}  {job.folder}")
-        if status != "finished":
-            _say(console, f"    {shlex.join(job.command)}")
-    for folder in plan.required():
-        _say(console, f"trained before them: {folder}")
-    _say(console, f"{len(plan.missing())} of {len(plan.jobs)} runs to train; nothing was started (dry_run=true)")
 
 
 def _say(console: Console, text: str) -> None:

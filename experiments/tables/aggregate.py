@@ -1,4 +1,4 @@
-"""Mean and spread over seeds, which value is best, and how far from the paper's."""
+"""Mean and spread over seeds, which value is best, and how far from the baseline's, the paper's, another protocol's."""
 
 from __future__ import annotations
 
@@ -9,12 +9,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from experiments.records import Record
+from experiments.tables.comparison import paired_p_value, ranks
+from experiments.tables.reference import Figure
 from experiments.tables.spec import Column, Row, TableSpec
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What one row measured in one column; everything but ``wanted`` is None or 0 where no record stands behind it."""
+    """What one row measured in one column; everything but ``wanted`` is None or 0 where no record stands behind it.
+
+    Attributes:
+        reference: the paper's figure, and ``difference`` of the mean from it.
+        from_baseline: difference from the baseline row's mean, and ``p_value`` of it over the seeds that both have.
+        rank: the row's place in this column, among the rows that every protocol of the table has measured.
+    """
 
     mean: float | None
     std: float | None
@@ -22,9 +30,11 @@ class Cell:
     wanted: int
     best: bool = False
     near_best: bool = False
-    reference: float | None = None
+    reference: Figure | None = None
     difference: float | None = None
     from_baseline: float | None = None
+    p_value: float | None = None
+    rank: int | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,13 @@ class Results:
         every = [record for line in self.lines for records in line.records.values() for record in records]
         return list({record.folder: record for record in every}.values())
 
+    def rank_change(self, line: Line, index: int) -> int | None:
+        """Rank under the last protocol minus that under the first, of the table's column at ``index``: a row that wins
+        places by the change has less than 0."""
+        width = len(self.columns) // len(self.protocols)
+        first, last = line.cells[index % width].rank, line.cells[index % width - width].rank
+        return None if first is None or last is None else last - first
+
 
 Records = Mapping[tuple[str, str, tuple[str, ...]], Sequence[Record]]
 
@@ -62,7 +79,7 @@ def aggregate(
     protocols: Sequence[str],
     wanted: int,
     records: Records,
-    reference: Mapping[tuple[str, str], float],
+    reference: Mapping[tuple[str, str], Figure],
 ) -> Results:
     """Combine finished ``records``, given by (row key, protocol, column overrides), with ``wanted`` seeds a cell.
 
@@ -70,26 +87,42 @@ def aggregate(
     and so is every other mean within one standard deviation (the best row's) of it.
     """
     columns = tuple((protocol, column) for protocol in protocols for column in table_columns)
-    grid: list[list[Cell]] = []
-    for row in rows:
-        cells = []
-        for protocol, column in columns:
-            values = list(values_by_seed(row.key, protocol, column, table_columns, records).values())
-            mean = statistics.fmean(values) if values else None
-            std = statistics.stdev(values) if len(values) > 1 else None
-            paper = reference.get((row.key, column.name))
-            difference = None if mean is None or paper is None else mean - paper
-            cells.append(Cell(mean, std, len(values), wanted, reference=paper, difference=difference))
-        grid.append(cells)
+    measured = [
+        [
+            values_by_seed(row.key, protocol, column, table_columns, records) if column.has(row.key) else {}
+            for protocol, column in columns
+        ]
+        for row in rows
+    ]
+    grid = [
+        [
+            _cell(found, wanted if column.has(row.key) else 0, reference.get((row.key, column.name)))
+            for found, (_, column) in zip(values, columns, strict=True)
+        ]
+        for row, values in zip(rows, measured, strict=True)
+    ]
+    keys = [row.key for row in rows]
     for index, (_, column) in enumerate(columns):
         _mark_best(grid, index, column)
-        if column.compare:
-            _compare(grid, index, [row.key for row in rows], spec.baseline)
+        if column.compare and spec.baseline in keys:
+            _compare(grid, index, [values[index] for values in measured], keys.index(spec.baseline))
+    if len(protocols) > 1:
+        for index, column in enumerate(table_columns):
+            if column.compare and column.direction != "none":
+                _rank(grid, range(index, len(columns), len(table_columns)), column.direction)
     lines = tuple(
         Line(row, tuple(cells), {protocol: _records_of(row.key, protocol, records) for protocol in protocols})
         for row, cells in zip(rows, grid, strict=True)
     )
     return Results(spec, tuple(protocols), columns, lines)
+
+
+def _cell(values: Mapping[int, float], wanted: int, paper: Figure | None) -> Cell:
+    found = list(values.values())
+    mean = statistics.fmean(found) if found else None
+    std = statistics.stdev(found) if len(found) > 1 else None
+    difference = None if mean is None or paper is None else mean - paper.mean
+    return Cell(mean, std, len(found), wanted, reference=paper, difference=difference)
 
 
 def values_by_seed(
@@ -140,10 +173,16 @@ def _mark_best(grid: list[list[Cell]], index: int, column: Column) -> None:
         row[index] = replace(cell, best=is_best, near_best=is_near)
 
 
-def _compare(grid: list[list[Cell]], index: int, keys: list[str], baseline: str | None) -> None:
-    if baseline not in keys:
-        return
-    origin = grid[keys.index(baseline)][index].mean
-    for key, row in zip(keys, grid, strict=True):
-        if origin is not None and row[index].mean is not None and key != baseline:
-            row[index] = replace(row[index], from_baseline=row[index].mean - origin)
+def _compare(grid: list[list[Cell]], index: int, values: list[dict[int, float]], baseline: int) -> None:
+    origin = grid[baseline][index].mean
+    for place, row in enumerate(grid):
+        if origin is not None and row[index].mean is not None and place != baseline:
+            p_value = paired_p_value(values[place], values[baseline])
+            row[index] = replace(row[index], from_baseline=row[index].mean - origin, p_value=p_value)
+
+
+def _rank(grid: list[list[Cell]], indices: Sequence[int], direction: str) -> None:
+    measured = [row for row in grid if all(row[index].mean is not None for index in indices)]
+    for index in indices:
+        for row, rank in zip(measured, ranks([row[index].mean for row in measured], direction), strict=True):
+            row[index] = replace(row[index], rank=rank)

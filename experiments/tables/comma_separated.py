@@ -9,7 +9,8 @@ from experiments.tables.aggregate import Results
 
 FIELDS = (
     "row", "label", "protocol", "metric", "mean", "std", "seeds", "seeds_wanted", "best", "within_one_std_of_best",
-    "paper", "difference_from_paper", "difference_from_baseline", "identities",
+    "paper", "paper_std", "difference_from_paper", "difference_from_baseline", "p_value", "rank", "rank_change",
+    "identities",
 )  # fmt: skip
 
 
@@ -19,7 +20,7 @@ def render_csv(results: Results) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(FIELDS)
     for line in results.lines:
-        for (protocol, column), cell in zip(results.columns, line.cells, strict=True):
+        for index, ((protocol, column), cell) in enumerate(zip(results.columns, line.cells, strict=True)):
             identities = " ".join(sorted({record["run"]["identity"] for record in line.records[protocol]}))
             writer.writerow(
                 [
@@ -33,9 +34,13 @@ def render_csv(results: Results) -> str:
                     cell.wanted,
                     int(cell.best),
                     int(cell.near_best),
-                    cell.reference,
+                    cell.reference.mean if cell.reference else None,
+                    cell.reference.std if cell.reference else None,
                     cell.difference,
                     cell.from_baseline,
+                    cell.p_value,
+                    cell.rank,
+                    results.rank_change(line, index),
                     identities,
                 ]
             )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.tables.aggregate import Cell, Results
+from experiments.tables.aggregate import Cell, Line, Results
+from experiments.tables.reference import Figure
 from experiments.tables.spec import Column
 
 EMPTY = "—"
@@ -38,9 +39,9 @@ class Grid:
 
 
 def make_grid(results: Results, footer: Sequence[str]) -> Grid:
-    """Lay the results out. Beside a column stand, where there are any, the distance from the baseline row, the
-    paper's figure and the distance from it."""
-    headers = ["Encoding"]
+    """Lay the results out. Beside a column stand, where there are any, the distance from the baseline row and its
+    p-value, the paper's figure and the distance from it; at the end the ranks under two protocols."""
+    headers = [results.spec.row_header]
     cells: list[list[Text]] = [[] for _ in results.lines]
     for index, (protocol, column) in enumerate(results.columns):
         measured = [line.cells[index] for line in results.lines]
@@ -49,10 +50,17 @@ def make_grid(results: Results, footer: Sequence[str]) -> Grid:
         if any(cell.from_baseline is not None for cell in measured):
             headers.append(f"Δ {results.spec.baseline}")
             _extend(cells, [_signed(cell.from_baseline, column) for cell in measured])
+        if any(cell.p_value is not None for cell in measured):
+            headers.append("p")
+            _extend(cells, [_p_value(cell.p_value) for cell in measured])
         if any(cell.reference is not None for cell in measured):
             headers += ["paper", "Δ paper"]
-            _extend(cells, [_number(cell.reference, column) for cell in measured])
+            _extend(cells, [_figure(cell.reference, column) for cell in measured])
             _extend(cells, [_signed(cell.difference, column) for cell in measured])
+    for index, (_, column) in enumerate(results.columns[: len(results.columns) // len(results.protocols)]):
+        if any(line.cells[index].rank is not None for line in results.lines):
+            headers.append(f"Rank {column.header}")
+            _extend(cells, [_ranks(results, line, index) for line in results.lines])
     rows = tuple((line.row.label, tuple(texts)) for line, texts in zip(results.lines, cells, strict=True))
     return Grid(results.spec.title, tuple(headers), rows, tuple(footer))
 
@@ -75,8 +83,27 @@ def _measured(cell: Cell, column: Column) -> Text:
     )
 
 
-def _number(value: float | None, column: Column) -> Text:
-    return Text(EMPTY if value is None else f"{value:,.{column.digits}f}")
+def _figure(figure: Figure | None, column: Column) -> Text:
+    if figure is None:
+        return Text(EMPTY)
+    return Text(
+        f"{figure.mean:,.{column.digits}f}",
+        spread=None if figure.std is None else f"{figure.std:,.{column.digits}f}",
+    )
+
+
+def _p_value(value: float | None) -> Text:
+    if value is None:
+        return Text(EMPTY)
+    return Text(f"{value:.3f}" if value >= 0.001 else "<0.001")
+
+
+def _ranks(results: Results, line: Line, index: int) -> Text:
+    change = results.rank_change(line, index)
+    if change is None:
+        return Text(EMPTY)
+    first = line.cells[index].rank
+    return Text(f"{first} → {first + change}", note=f"{change:+d}" if change else "0")
 
 
 def _signed(value: float | None, column: Column) -> Text:

@@ -8,7 +8,8 @@ from experiments.tables.grid import Grid, Text
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #222; }
-table { border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid; }
+table { border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid;
+  display: block; overflow-x: auto; width: fit-content; max-width: 100%; }
 th, td { padding: .3rem .8rem; text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 thead { border-bottom: 1px solid; }

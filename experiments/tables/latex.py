@@ -7,7 +7,7 @@ from experiments.tables.grid import EMPTY, Grid, Text
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "±": r"$\pm$", "Δ": r"$\Delta$", "—": "---", "\n": " ",
+    "±": r"$\pm$", "Δ": r"$\Delta$", "—": "---", "→": r"$\rightarrow$", "\n": " ",
 }  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def escape(text: str) -> str:
 def _cell(text: Text) -> str:
     if text.value == EMPTY:
         return escape(EMPTY)
-    value = f"${text.value}$" if text.value[0] in "+-" else text.value
+    value = f"${text.value}$" if text.value[0] in "+-<" else escape(text.value)
     shown = rf"\textbf{{{value}}}" if text.bold else rf"\underline{{{value}}}" if text.underlined else value
     rest = escape(Text("", text.spread, text.note).plain)
     return f"{shown} {rest}" if rest else shown

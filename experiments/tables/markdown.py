@@ -21,7 +21,8 @@ def escape(text: str) -> str:
 
 
 def _cell(text: Text) -> str:
-    shown = f"**{text.value}**" if text.bold else f"<u>{text.value}</u>" if text.underlined else text.value
+    value = escape(text.value)
+    shown = f"**{value}**" if text.bold else f"<u>{value}</u>" if text.underlined else value
     return Text(shown, text.spread, text.note).plain
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
 
 from experiments.errors import UserError
 from experiments.records import Record, load_record
@@ -14,14 +17,26 @@ from experiments.tables.spec import Column, Row, TableSpec
 
 
 @dataclass(frozen=True)
+class Needed:
+    """A run by its folder and its resolved config, whether it exists or not."""
+
+    folder: Path
+    config: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    def with_seed(self, seed: int) -> Needed:
+        return replace(self, folder=self.folder.with_name(f"seed{seed}"))
+
+
+@dataclass(frozen=True)
 class Resolved:
-    """Where a config's run lives: its folder, its identity, the root of all results, and the folders of the runs that
-    it starts from (and trains first where they are missing)."""
+    """Where a config's run lives: its folder, its identity, the root of all results, the runs that it starts from (and
+    trains first where they are missing), and the config itself."""
 
     folder: Path
     identity: str
     results: Path
-    requires: tuple[Path, ...] = ()
+    requires: tuple[Needed, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 Resolve = Callable[[list[str]], Resolved]
@@ -38,16 +53,28 @@ class Job:
     folder: Path
     identity: str
     variant: tuple[str, ...] = ()
-    requires: tuple[Path, ...] = ()
+    requires: tuple[Needed, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def name(self) -> str:
-        variant = "".join(f" {word.partition('=')[2]}" for word in self.variant)
-        return f"{self.row.key}{variant} ({self.protocol}) seed {self.seed}"
+        return f"{self.row.key}{self._shown_variant(' ')} ({self.protocol}) seed {self.seed}"
+
+    @property
+    def stem(self) -> str:
+        """The name of its log file."""
+        return f"{self.row.key}{self._shown_variant('-')}-{self.protocol}-seed{self.seed}".replace("/", "_")
 
     @property
     def command(self) -> list[str]:
         return [sys.executable, "-m", "experiments.train", *self.overrides]
+
+    def done(self) -> bool:
+        record = self.record()
+        return record is not None and record.finished
+
+    def _shown_variant(self, separator: str) -> str:
+        return "".join(f"{separator}{word.partition('=')[2]}" for word in self.variant)
 
     def record(self) -> Record | None:
         """The run's record, finished or not.
@@ -86,14 +113,14 @@ class Plan:
         same one do not wait for it side by side."""
         # Two protocols may come to the same run: it is trained once.
         jobs = {job.folder: job for job in reversed(self.jobs)}.values()
-        missing = [job for job in reversed(jobs) if (record := job.record()) is None or not record.finished]
+        missing = [job for job in reversed(jobs) if not job.done()]
         variants = list(dict.fromkeys(job.variant for job in self.jobs))
         return sorted(missing, key=lambda job: (job.seed, variants.index(job.variant)))
 
-    def required(self) -> list[Path]:
-        """The folders of unfinished runs that missing ones start from."""
-        folders = dict.fromkeys(folder for job in self.missing() for folder in job.requires)
-        return [folder for folder in folders if (record := load_record(folder)) is None or not record.finished]
+    def required(self) -> list[Needed]:
+        """Unfinished runs that missing ones start from."""
+        needed = {run.folder: run for job in self.missing() for run in job.requires}.values()
+        return [run for run in needed if (record := load_record(run.folder)) is None or not record.finished]
 
     def finished(self) -> dict[tuple[str, str, tuple[str, ...]], list[Record]]:
         """The finished records by (row key, protocol, column overrides), seeds in order."""
@@ -128,7 +155,10 @@ def make_plan(spec: TableSpec, request: Request, resolve: Resolve) -> Plan:
         for protocol in request.protocols
         for row in rows
         for variant in variants
+        if any(column.overrides == variant and column.metric and column.has(row.key) for column in columns)
     }
+    if not resolved:
+        raise UserError(f"table {spec.name}: none of these rows has one of these columns")
     seeds = request.seeds or tuple(spec.seeds(request.profile))
     jobs = [
         Job(
@@ -139,7 +169,8 @@ def make_plan(spec: TableSpec, request: Request, resolve: Resolve) -> Plan:
             where.folder.with_name(f"seed{seed}"),
             where.identity,
             variant,
-            tuple(folder.with_name(f"seed{seed}") for folder in where.requires),
+            tuple(run.with_seed(seed) for run in where.requires),
+            where.config,
         )
         for (row, protocol, variant), (overrides, where) in resolved.items()
         for seed in seeds
@@ -153,10 +184,15 @@ def resolve_config(overrides: list[str]) -> Resolved:
     from experiments.config import compose, identity, run_directory
     from experiments.config.pretraining import pretraining_config
 
+    def plain(config: DictConfig) -> dict[str, Any]:
+        return OmegaConf.to_container(config)  # type: ignore[return-value]
+
     config = compose(overrides)
-    starts = "pretraining" in config and config.pretraining.start == "run"
-    requires = (run_directory(pretraining_config(config)),) if starts else ()
-    return Resolved(run_directory(config), identity(config), Path(config.paths.results), requires)
+    requires: tuple[Needed, ...] = ()
+    if "pretraining" in config and config.pretraining.start == "run":
+        start = pretraining_config(config)
+        requires = (Needed(run_directory(start), plain(start)),)
+    return Resolved(run_directory(config), identity(config), Path(config.paths.results), requires, plain(config))
 
 
 def _overrides(spec: TableSpec, request: Request, row: Row, protocol: str, variant: tuple[str, ...]) -> list[str]:

@@ -18,8 +18,15 @@ def unigram_line(records: Iterable[Record]) -> str | None:
     return "unigram model of the training text: perplexity " + ", ".join(f"{value:,.1f}" for value in sorted(found))
 
 
-def footer(results: Results, profile: str, overrides: Sequence[str]) -> list[str]:
-    """One line a fact; without records only what was asked for. Nothing here depends on when it is rendered."""
+def footer(
+    results: Results, profile: str, overrides: Sequence[str], paper: str = "", remarks: Sequence[str] = ()
+) -> list[str]:
+    """One line a fact; without records only what was asked for. Nothing here depends on when it is rendered.
+
+    Args:
+        paper: where the paper's figures were read.
+        remarks: on cells of this table.
+    """
     records = results.records
     lines = [
         f"profile {profile}, protocol {' and '.join(results.protocols)}; mean ± sample standard deviation over seeds"
@@ -27,7 +34,10 @@ def footer(results: Results, profile: str, overrides: Sequence[str]) -> list[str
     if overrides:
         lines.append(f"overrides: {' '.join(overrides)}")
     if not records:
-        return [*lines, "no finished run yet"]
+        return [*lines, *remarks, "no finished run yet"]
+    lines += [*_legend(results), *remarks]
+    if paper:
+        lines.append(f"paper: {paper}")
     if baseline := unigram_line(records):
         lines.append(baseline)
     for line in results.lines:
@@ -49,6 +59,24 @@ def footer(results: Results, profile: str, overrides: Sequence[str]) -> list[str
     if ended:
         lines.append(f"trained: {ended[0]}" + (f" to {ended[-1]}" if ended[-1] != ended[0] else ""))
     return lines
+
+
+def _legend(results: Results) -> Iterable[str]:
+    """What the columns beside the measured ones mean, where the table has them."""
+    cells = [cell for line in results.lines for cell in line.cells]
+    if any(cell.from_baseline is not None for cell in cells):
+        yield f"Δ {results.spec.baseline}: difference from the mean of that row"
+    if any(cell.p_value is not None for cell in cells):
+        yield (
+            f"p: two-sided paired t-test against {results.spec.baseline} over the seeds that both rows have; not "
+            "corrected for the number of rows; a few seeds show large differences only"
+        )
+    if any(cell.rank is not None for cell in cells):
+        first, last = results.protocols[0], results.protocols[-1]
+        yield (
+            f"rank: place under {first} → under {last} (change: less than 0 has won places), among the rows "
+            "finished under both; equal means share a place"
+        )
 
 
 def _distinct(values: Iterable[str]) -> str:

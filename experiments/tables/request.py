@@ -21,12 +21,12 @@ usage: python -m experiments.table table=NAME [profile=demo] [protocol=controlle
 
   table=NAME           one of: {tables}
   profile=NAME         demo (CPU, minutes), small (one GPU, hours), paper (the paper's recipe); default demo
-  protocol=NAME        controlled (default) or published; both side by side: protocol=both
+  protocol=NAME        controlled (default), published, or both: side by side, with the change in rank
   seeds=5              seeds 1 to 5; a list names them: seeds=1,2,3 (one seed alone: seeds=7,)
   rows=a,b             these rows only
   columns=a,b          these columns only, and their runs (e.g. tasks: columns=cola,rte)
   jobs=N               train N runs at a time; each writes to a log file
-  dry_run=true         only say what would be trained
+  dry_run=true         only say what would be trained, and how long similar runs took
   render_only=true     train nothing, render what is finished
   any other key=value  goes to every run, as for python -m experiments.train
 
@@ -119,7 +119,8 @@ def _is_scientific(word: str) -> bool:
 
 
 def _protocols(value: str) -> tuple[str, ...]:
-    return ("published", "controlled") if value == "both" else _names("protocol", value)
+    names = ("published", "controlled") if value == "both" else _names("protocol", value)
+    return tuple(sorted(names, key=lambda name: name != "published"))  # what changes is read from published on
 
 
 def _names(key: str, value: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Training the missing runs, each in a process of its own."""
+"""Doing what is missing, each task in a process of its own: training runs, and measuring them further."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from queue import SimpleQueue
 from types import FrameType
 
 from experiments.manifest import available_cores, gpu_names
+from experiments.records import RunFolder
 from experiments.tables.aggregate import value_of
-from experiments.tables.plan import Job
 from experiments.tables.spec import Column
+from experiments.tables.tasks import Queue, Task
 
 TAIL_LINES = 15
 GRACE_SECONDS = 60
+LOOK_SECONDS = 0.5  # between two looks at a run that another process holds
 
 
 class Stopped(KeyboardInterrupt):
@@ -34,7 +36,7 @@ class Stopped(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class Failure:
-    job: Job
+    task: Task
     reason: str
     tail: str
 
@@ -49,6 +51,16 @@ class Children:
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
         self._stopping = False
+
+    def wait_for(self, task: Task, say: Callable[[str], None]) -> bool:
+        """Wait while another process holds the task's run; whether there is anything left to do then."""
+        folder, said = RunFolder(task.folder), False
+        while folder.held() and not self._stopping:
+            if not said:
+                say(f"{task.name}: in use by {folder.holder()}; waiting for it")
+                said = True
+            time.sleep(LOOK_SECONDS)
+        return not task.done() and not self._stopping
 
     def launch(self, command: Sequence[str], log: Path | None, environment: Mapping[str, str]) -> int:
         """Run a command to its end, on this terminal or into ``log``, and return its exit code."""
@@ -90,21 +102,23 @@ class Children:
 Launch = Callable[[Sequence[str], Path | None, Mapping[str, str]], int]
 
 
-def run_jobs(
-    jobs: Sequence[Job],
+def run_tasks(
+    tasks: Sequence[Task],
     workers: int,
     logs: Path,
-    column: Column,
+    columns: Sequence[Column],
     say: Callable[[str], None],
     launch: Launch | None = None,
 ) -> list[Failure]:
-    """Train ``jobs``, ``workers`` at a time; a run that fails does not keep the others from running.
+    """Do ``tasks``, ``workers`` at a time; one that fails does not keep the others from running, and a run that another
+    process works on (another table's, say) is waited for and not done twice.
 
-    One worker: runs write to this terminal. Several: each run writes to a file in ``logs``, shares the cores, and has
-    one of the GPUs where there are several. Raises :class:`Stopped` (signals INT, TERM, HUP) once all runs have ended.
+    One worker: tasks write to this terminal. Several: each writes to a file in ``logs``, shares the cores, and has one
+    of the GPUs where there are several. Raises :class:`Stopped` (signals INT, TERM, HUP) once all have ended.
     """
     children = Children()
     start = launch or children.launch
+    queue = Queue(tasks)
     free: SimpleQueue[int] = SimpleQueue()
     for slot in range(workers):
         free.put(slot)
@@ -113,25 +127,32 @@ def run_jobs(
     progress = threading.Lock()
     done = 0
 
-    def run(position: int, job: Job) -> Failure | None:
+    def run() -> Failure | None:
         nonlocal done
         slot = free.get()
         try:
+            position, task = queue.take()
             if workers == 1:
-                say(f"[{position}/{len(jobs)}] {job.name}")
-            began, log = time.monotonic(), _log(logs, job, workers)
-            failure = _check(job, start(job.command, log, _environment(slot, workers, devices)), log)
+                say(f"[{position}/{len(tasks)}] {task.name}")
+            began, log = time.monotonic(), _log(logs, task, workers)
+            code = 0
+            while children.wait_for(task, say):
+                code = start(task.command, log, _environment(slot, workers, devices))
+                # Where another process took the run in between, ours was refused: theirs counts.
+                if not RunFolder(task.folder).held():
+                    break
+            failure = _check(task, code, log)
             seconds = time.monotonic() - began
-            outcome = failure.reason if failure else f"finished in {seconds:,.0f} s{_shown(job, column)}"
+            outcome = failure.reason if failure else f"finished in {seconds:,.0f} s{_shown(task, columns)}"
             with progress:
                 done += 1
-                say(f"[{done}/{len(jobs)}] {job.name}: {outcome}")
+                say(f"[{done}/{len(tasks)}] {task.name}: {outcome}")
             return failure
         finally:
             free.put(slot)
 
     with ThreadPoolExecutor(workers) as pool, stopping_on_signals():
-        waiting = [pool.submit(run, position, job) for position, job in enumerate(jobs, start=1)]
+        waiting = [pool.submit(run) for _ in tasks]
         try:
             wait(waiting)
         except Stopped as stopped:
@@ -159,28 +180,32 @@ def stopping_on_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _check(job: Job, code: int, log: Path | None) -> Failure | None:
-    record = job.record()
-    if record is not None and record.finished:
+def _check(task: Task, code: int, log: Path | None) -> Failure | None:
+    if task.done():
         return None
+    record = task.record()
     reason = f"failed with exit code {code}" if code else "ended without a finished record"
     if log is not None and log.exists():
         lines = log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").splitlines()
-        return Failure(job, reason, "\n".join(lines[-TAIL_LINES:]))
+        return Failure(task, reason, "\n".join(lines[-TAIL_LINES:]))
     error = record["error"] if record is not None else None
-    return Failure(job, reason, str(error) if error else "its message is above, on the terminal")
+    return Failure(task, reason, str(error) if error else "its message is above, on the terminal")
 
 
-def _shown(job: Job, column: Column) -> str:
-    value = value_of(job.record() or {}, column)
-    return "" if value is None else f", {column.header} {value:.{column.digits}f}"
+def _shown(task: Task, columns: Sequence[Column]) -> str:
+    """The first of the table's numbers that the task has brought."""
+    record = task.record() or {}
+    for column in columns:
+        if column.metric and column.overrides == task.variant and (value := value_of(record, column)) is not None:
+            return f", {column.header} {value:.{column.digits}f}"
+    return ""
 
 
-def _log(logs: Path, job: Job, workers: int) -> Path | None:
+def _log(logs: Path, task: Task, workers: int) -> Path | None:
     if workers == 1:
         return None
     logs.mkdir(parents=True, exist_ok=True)
-    return logs / f"{job.row.key}-{job.protocol}-seed{job.seed}.log"
+    return logs / f"{task.stem}.log"
 
 
 def _environment(slot: int, workers: int, devices: Sequence[str]) -> dict[str, str]:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
-
 from experiments.errors import UserError, nearest
+from experiments.tables.yaml_files import read_yaml, refuse_unknown
 
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "conf" / "table"
@@ -27,6 +23,7 @@ class Column:
         metric: path in ``record.json``.
         overrides: what makes the runs of this column beside what makes the row, e.g. ``[task=cola]``.
         profiles: the profiles that have the column; empty for all.
+        rows: the rows that have it, where it is not all of them: a projection that only one core takes.
         key: its name in a reference and in ``average_of``; by default the metric's.
         average_of: instead of a metric, the keys of the columns whose mean it is, seed by seed.
     """
@@ -39,6 +36,7 @@ class Column:
     compare: bool = False
     overrides: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
+    rows: tuple[str, ...] = ()
     key: str = ""
     average_of: tuple[str, ...] = ()
 
@@ -49,6 +47,9 @@ class Column:
             return self.key
         group, _, last = self.metric.rpartition(".")
         return group if last == "total" else last
+
+    def has(self, row: str) -> bool:
+        return not self.rows or row in self.rows
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class TableSpec:
     reference: Path | None
     rows_by_profile: Mapping[str, tuple[str, ...]]
     seeds_by_profile: Mapping[str, int]
+    row_header: str = "Encoding"
 
     def select(self, profile: str, wanted: list[str] | None) -> tuple[Row, ...]:
         """The rows asked for, else those of the profile, else all; always in the table's order."""
@@ -128,19 +130,21 @@ def load_table(name: str, folder: Path = CONF) -> TableSpec:
         raise UserError(f"table={name}: unknown{nearest(name, names)} (choices: {', '.join(names)})")
     path = folder / f"{name}.yaml"
     raw = read_yaml(path)
-    _only(raw, {field.name for field in fields(TableSpec)} - {"name"}, str(path))
+    refuse_unknown(raw, {field.name for field in fields(TableSpec)} - {"name"}, str(path))
     for key in ("title", "experiment", "rows", "columns", "seeds_by_profile"):
         if not raw.get(key):
             raise UserError(f"{path}: '{key}' is missing")
     rows = tuple(_row(key, row, path) for key, row in raw["rows"].items())
     keys = [row.key for row in rows]
     by_profile = {profile: tuple(listed) for profile, listed in (raw.get("rows_by_profile") or {}).items()}
+    columns = tuple(_column(column, f"{path}: columns[{index}]") for index, column in enumerate(raw["columns"]))
     named = [(f"rows_by_profile.{profile}", key) for profile, listed in by_profile.items() for key in listed]
+    named += [(f"columns.{column.name}.rows", key) for column in columns for key in column.rows]
     named += [("baseline", raw["baseline"])] if raw.get("baseline") else []
     for where, key in named:
         if key not in keys:
             raise UserError(f"{path}: {where}={key}: no such row{nearest(key, keys)}")
-    columns = tuple(_column(column, f"{path}: columns[{index}]") for index, column in enumerate(raw["columns"]))
+    _check_names(columns, path)
     _check_averages(columns, path)
     return TableSpec(
         name=name,
@@ -152,57 +156,26 @@ def load_table(name: str, folder: Path = CONF) -> TableSpec:
         reference=ROOT / raw["reference"] if raw.get("reference") else None,
         rows_by_profile=by_profile,
         seeds_by_profile=dict(raw["seeds_by_profile"]),
+        row_header=str(raw.get("row_header") or TableSpec.row_header),
     )
-
-
-def load_reference(spec: TableSpec) -> dict[tuple[str, str], float]:
-    """The paper's figures by (row, column name); cells that are not filled in are not there.
-
-    Raises:
-        UserError: the file names a row or a column that the table does not have, or something that is no number.
-    """
-    if spec.reference is None or not spec.reference.exists():
-        return {}
-    rows = read_yaml(spec.reference).get("rows") or {}
-    _only(rows, {row.key for row in spec.rows}, f"{spec.reference}: rows")
-    figures: dict[tuple[str, str], float] = {}
-    for key, cells in rows.items():
-        _only(cells or {}, {column.name for column in spec.columns}, f"{spec.reference}: rows.{key}")
-        for name, value in (cells or {}).items():
-            if value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise UserError(f"{spec.reference}: rows.{key}.{name}={value}: expected a number or null")
-            figures[key, name] = float(value)
-    return figures
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    except (OSError, OmegaConfBaseException, YAMLError) as error:
-        raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected keys and values")
-    return {str(key): value for key, value in content.items()}
 
 
 def _row(key: str, row: Any, path: Path) -> Row:
     where = f"{path}: rows.{key}"
     if not isinstance(row, dict) or not row.get("overrides"):
         raise UserError(f"{where}: expected a label and overrides, e.g. {{label: RoPE, overrides: [encoding=rope]}}")
-    _only(row, {"label", "overrides"}, where)
+    refuse_unknown(row, {"label", "overrides"}, where)
     return Row(key, str(row.get("label") or key), tuple(row["overrides"]))
 
 
 def _column(column: Any, where: str) -> Column:
     if not isinstance(column, dict):
         raise UserError(f"{where}: expected metric, header, direction and digits")
-    _only(column, {field.name for field in fields(Column)}, where)
+    refuse_unknown(column, {field.name for field in fields(Column)}, where)
     for field in fields(Column):
         if field.default is MISSING and field.name not in column:
             raise UserError(f"{where}: '{field.name}' is missing")
-    lists = {name: tuple(column[name]) for name in ("overrides", "profiles", "average_of") if column.get(name)}
+    lists = {name: tuple(column[name]) for name in ("overrides", "profiles", "rows", "average_of") if column.get(name)}
     made = Column(**{**column, **lists})
     if bool(made.metric) == bool(made.average_of):
         raise UserError(f"{where}: expected either a metric or average_of")
@@ -221,7 +194,8 @@ def _check_averages(columns: tuple[Column, ...], path: Path) -> None:
                 raise UserError(f"{path}: average_of {name}: no such column{nearest(name, names)}")
 
 
-def _only(given: Mapping[str, Any], allowed: set[str], where: str) -> None:
-    for key in given:
-        if key not in allowed:
-            raise UserError(f"{where}: unknown key '{key}'{nearest(str(key), sorted(allowed))}")
+def _check_names(columns: tuple[Column, ...], path: Path) -> None:
+    names = [column.name for column in columns]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"{path}: {names.count(name)} columns are called '{name}'; give each a 'key' of its own")

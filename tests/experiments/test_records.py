@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from experiments.checksums import FIELD, record_checksum
 from experiments.errors import UserError
 from experiments.records import Record, RunFolder, find_runs, load_record
 
@@ -253,3 +254,25 @@ def test_a_record_that_cannot_be_read_is_named(tmp_path: Path, content: str) -> 
     (tmp_path / "record.json").write_text(content)
     with pytest.raises(UserError, match=r"record\.json"):
         load_record(tmp_path)
+
+
+def test_a_finished_record_takes_further_metrics_and_is_sealed_anew(tmp_path: Path) -> None:
+    folder = begun(tmp_path / "seed1")
+    before = folder.close("finished", to_update=50, metrics={"test_perplexity": 9.0})
+    after = folder.add_metrics({"test_perplexity_at_512": 10.0, "test_perplexity_at_1024": float("inf")})
+    assert after["metrics"] == {
+        "test_perplexity": 9.0, "test_perplexity_at_512": 10.0, "test_perplexity_at_1024": None,
+    }  # fmt: skip
+    assert after == folder.load()
+    assert after[FIELD] == record_checksum(after)
+    assert {key for key in after if after[key] != before[key]} == {"metrics", FIELD}
+
+
+def test_a_metric_is_never_replaced_and_only_a_finished_run_takes_more(tmp_path: Path) -> None:
+    folder = begun(tmp_path / "seed1")
+    with pytest.raises(ValueError, match="only a finished run"):
+        folder.add_metrics({"test_perplexity_at_512": 10.0})
+    folder.close("finished", to_update=50, metrics={"test_perplexity": 9.0})
+    folder.add_metrics({"test_perplexity": 9.0})
+    with pytest.raises(ValueError, match=r"test_perplexity is 9\.0, and now 8\.0 was measured"):
+        folder.add_metrics({"test_perplexity": 8.0})

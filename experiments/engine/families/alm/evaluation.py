@@ -22,19 +22,27 @@ def evaluate(
     *,
     data: Path | None = None,
     context_window: int = 0,
+    length: int | None = None,
     sequences: int | None = None,
     cuda: bool = False,
 ) -> Score:
-    """Perplexity per token of ``split``, every block of tokens_per_sample scored on its own, or, with a context window,
+    """Perplexity per token of ``split``, every block of ``length`` tokens scored on its own, or, with a context window,
     every token with at least that much context (Baevski & Auli 2019, as fairseq's ``--context-window``).
 
+    ``length`` is by default what the model was trained on. Another is scored with as many tokens at once, so that a
+    longer one needs no more memory in linear attention.
+
     Raises:
-        UserError: unreadable checkpoint or data, an unknown split, a context window that leaves nothing to score.
+        UserError: unreadable checkpoint or data, an unknown split, a length that the model has no positions for, a
+            context window that leaves nothing to score.
     """
     model, config, task = load(path, data)
-    length = config.task.tokens_per_sample
+    trained = config.task.tokens_per_sample
+    length = length or trained
+    if length > model.max_positions():
+        raise UserError(f"length={length} exceeds the model's learned positions, {model.max_positions()}")
     if not 0 <= context_window < length:
-        raise UserError(f"context_window={context_window}: expected 0 to {length - 1} (tokens_per_sample is {length})")
+        raise UserError(f"context_window={context_window}: expected 0 to {length - 1} (sequences have {length} tokens)")
     with open_dict(config):
         task.args.tokens_per_sample = length - context_window
     require_split(Path(config.task.data), split)
@@ -44,7 +52,7 @@ def evaluate(
     batches = task.eval_lm_dataloader(
         dataset=task.dataset(split),
         max_tokens=None,
-        batch_size=sequences or config.dataset.batch_size,
+        batch_size=sequences or max(1, config.dataset.batch_size * trained // length),
         max_positions=utils.resolve_max_positions(model.max_positions()),
         num_workers=0,
         context_window=context_window,

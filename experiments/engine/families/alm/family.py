@@ -70,8 +70,12 @@ class AutoregressiveLM(Family):
         samples: int | None = None,
         cuda: bool = False,
         context_window: int = 0,
+        length: int | None = None,
     ) -> dict[str, float]:
-        return evaluate(path, split, data=data, context_window=context_window, sequences=samples, cuda=cuda).metrics()
+        found = evaluate(
+            path, split, data=data, context_window=context_window, length=length, sequences=samples, cuda=cuda
+        )
+        return found.metrics()
 
     def final_metrics(self, config: DictConfig, folder: Path, place: Place) -> dict[str, float]:
         """Loss (nats a token) and perplexity on the validation and the test split, and what a unigram model has."""

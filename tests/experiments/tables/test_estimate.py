@@ -1,0 +1,92 @@
+"""How long the missing runs will take: what finished ones like them took, or unknown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.records import RunFolder
+from experiments.tables.estimate import Estimates, total
+from experiments.tables.plan import Needed
+from tests.experiments.run_store import config_of, edit_record, write_run
+from tests.experiments.tables.workshop import Workshop
+
+
+def finished(results: Path, seconds: float, **changes: Any) -> RunFolder:
+    """A finished run of 30 updates."""
+    folder = write_run(results, **changes)
+    edit_record(folder, seal=True, wall_seconds=seconds)
+    return folder
+
+
+def missing(results: Path, **changes: Any) -> Needed:
+    return Needed(results / "runs" / "alm" / "none-00000000" / "seed1", config_of(**changes))
+
+
+def test_similar_runs_updates_give_the_time(tmp_path: Path) -> None:
+    finished(tmp_path, 60.0, seed=1)
+    finished(tmp_path, 90.0, seed=2)
+    finished(tmp_path, 600.0, seed=3)
+    estimates = Estimates(tmp_path)
+    assert estimates.seconds(missing(tmp_path)) == pytest.approx(90.0), "the median"
+    assert estimates.seconds(missing(tmp_path, recipe__max_update=300)) == pytest.approx(900.0)
+
+
+def test_the_same_encoding_says_more_than_another(tmp_path: Path) -> None:
+    finished(tmp_path, 60.0, encoding="rope")
+    finished(tmp_path, 90.0, encoding="spe")
+    estimates = Estimates(tmp_path)
+    assert estimates.seconds(missing(tmp_path, encoding="spe")) == pytest.approx(90.0)
+    assert estimates.seconds(missing(tmp_path, encoding="none")) == pytest.approx(75.0), "of both"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model__num_layers": 12},
+        {"recipe__tokens_per_sample": 512},
+        {"attention__name": "softmax"},
+        {"data__name": "wikitext103"},
+        {"experiment": "blm"},
+    ],
+)
+def test_another_cost_an_update_says_nothing(tmp_path: Path, changes: dict[str, Any]) -> None:
+    finished(tmp_path, 60.0)
+    assert Estimates(tmp_path).seconds(missing(tmp_path, **changes)) is None
+
+
+def test_unfinished_runs_and_broken_records_say_nothing(tmp_path: Path) -> None:
+    finished(tmp_path, 60.0, status="failed", seed=1)
+    finished(tmp_path, 60.0, seed=2).record_path.write_text("{")
+    assert Estimates(tmp_path).seconds(missing(tmp_path)) is None
+    assert Estimates(tmp_path / "nowhere").seconds(missing(tmp_path)) is None
+
+
+def test_a_run_that_was_begun_has_the_rest_to_do(tmp_path: Path) -> None:
+    finished(tmp_path, 60.0, seed=1)
+    begun = write_run(tmp_path, seed=2, status="failed")  # at update 10 of 30
+    assert Estimates(tmp_path).seconds(Needed(begun.path, config_of(seed=2))) == pytest.approx(40.0)
+
+
+def test_what_is_unknown_is_counted_and_not_guessed() -> None:
+    assert total([60.0, None, 30.0, None]) == (90.0, 2)
+
+
+def test_a_dry_run_says_the_time_of_every_missing_run_and_of_those_before_them(workshop: Workshop) -> None:
+    finished(workshop.root, 60.0)
+    finished(workshop.root, 3600.0, experiment="blm")
+    workshop.config = config_of()
+    workshop.required = Needed(workshop.root / "runs" / "blm" / "rope-1" / "seed1", config_of("blm"))
+    assert workshop.table("rows=rope,none", "seeds=2", "dry_run=true") == 0
+    assert workshop.text.count("to train, about 1 min 00 s") == 4
+    assert workshop.text.count("trained before them, about 1 h 00 min") == 2, "one a seed"
+    assert "time one after another: about 2 h 04 min" in workshop.text
+    assert workshop.trained == []
+
+
+def test_a_dry_run_without_similar_runs_says_so(workshop: Workshop) -> None:
+    assert workshop.table("rows=rope", "dry_run=true") == 0
+    assert "to train, time unknown" in workshop.text
+    assert "time one after another: unknown (no finished run has" in workshop.text

@@ -1,0 +1,44 @@
+"""One make target a table."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from experiments.tables.spec import table_names
+from tests.experiments.tables.support import ROOT
+
+
+def make(*words: str) -> subprocess.CompletedProcess[str]:
+    """``make`` as a person calls it; with -n nothing is run, nor set up."""
+    return subprocess.run(["make", *words], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize("name", table_names())
+def test_every_table_is_a_target(name: str) -> None:
+    (command,) = [
+        line
+        for line in make("-n", f"table-{name}", "PROFILE=small", "SEEDS=2", "PROTOCOL=both").stdout.splitlines()
+        if "experiments.table" in line
+    ]
+    assert command.split()[1:] == [
+        "-m", "experiments.table", "profile=small", "protocol=both", "jobs=1", "seeds=2", f"table={name}",
+    ]  # fmt: skip
+
+
+def test_tables_makes_all_of_them() -> None:
+    lines = [line for line in make("-n", "tables").stdout.splitlines() if "experiments.table" in line]
+    assert sorted(line.rpartition("table=")[2] for line in lines) == table_names()
+
+
+def test_a_wrong_name_lists_the_right_ones_and_needs_no_set_up() -> None:
+    done = make("table-alme")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert f"no table 'alme' (conf/table/alme.yaml); there are: {' '.join(table_names())}" in done.stderr
+
+
+def test_help_shows_the_papers_tables() -> None:
+    shown = make("help").stdout
+    assert all(f"  table-{name}" in shown for name in ("alm", "blm", "glue", "imagenet", "%"))
