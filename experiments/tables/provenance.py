@@ -44,7 +44,7 @@ def footer(
         for protocol in results.protocols:
             runs = [record["run"] for record in line.records[protocol]]
             if runs:
-                seeds = ", ".join(str(seed) for seed in sorted(run["seed"] for run in runs))
+                seeds = ", ".join(str(seed) for seed in sorted({run["seed"] for run in runs}))
                 identities = ", ".join(sorted({run["identity"] for run in runs}))
                 suffix = f" ({protocol})" if len(results.protocols) > 1 else ""
                 lines.append(f"{line.row.key}{suffix}: run {identities}, seeds {seeds}")

@@ -80,7 +80,7 @@ def test_a_checkpoint_is_scored_alike_whatever_it_is_padded_to(unbroken: Path, t
 def test_a_masked_model_neither_continues_a_text_nor_has_a_context_window(unbroken: Path, tiny_data: Path) -> None:
     for module, word, message in (
         ("experiments.generate", "prompt=word1", "experiment=alm"),
-        ("experiments.evaluate", "context_window=3", "only autoregressive models"),
+        ("experiments.evaluate", "context_window=3", "only checkpoints of experiment=alm"),
     ):
         done = run_module(module, tiny_data, unbroken, f"run={unbroken}", word, check=False)
         assert done.returncode == 2
