@@ -20,7 +20,7 @@ from data_prep.standard_library import Document, library_documents
 from data_prep.text_source import SPLITS
 
 ENDS = frozenset(".?!")
-WINDOW = 8
+WINDOW = 16
 ORDER_WORDS = range(6, 33)
 CONTENT_WORDS = range(5, 41)
 ORIGINAL, SHUFFLED = "1", "0"
@@ -78,7 +78,7 @@ def _sentences(document: Document) -> Iterator[Sentence]:
 def order_examples(sentences: Iterable[Sentence]) -> list[tuple[str, str]]:
     """Whether a sentence is in its own order (1) or locally shuffled (0): a bag of words cannot tell.
 
-    Every other sentence, in the order of their SHA-256, has each window of eight words in reverse; the first word and
+    Every other sentence, in the order of their SHA-256, has each window of sixteen words in reverse; the first word and
     the last mark stay where they are. Each sentence is used once, in one of the two forms, so both classes draw their
     words from the same distribution, and none gives the other away.
     """
@@ -92,7 +92,7 @@ def order_examples(sentences: Iterable[Sentence]) -> list[tuple[str, str]]:
 
 
 def shuffle_locally(words: Sequence[str]) -> tuple[str, ...]:
-    """Each window of eight words in reverse order; the first and the last word stay.
+    """Each window of sixteen words in reverse order; the first and the last word stay.
 
     Neighbours change sides, so that a model has to know before from after; random orders ask the same in a way that
     takes a small model longer to learn.
