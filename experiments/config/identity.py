@@ -10,8 +10,12 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from data_prep.manifest import sha256_of
 from experiments.config.data import data_identity
-from experiments.config.pretraining import START_KEYS, pretraining_identity
+from experiments.config.pretraining import pretraining_config
+from experiments.errors import UserError
+
+START_KEYS = ("start", "identity", "sha256")  # what a start is known by
 
 
 def scientific(config: DictConfig) -> dict[str, Any]:
@@ -64,3 +68,29 @@ def run_directory(config: DictConfig) -> Path:
     task = f"-{config.task.name}" if "task" in config else ""
     name = f"{config.encoding.label}{task}-{identity(config)}"
     return Path(config.paths.results) / "runs" / config.experiment.name / name / f"seed{config.seed}"
+
+
+def pretraining_identity(config: DictConfig) -> dict[str, str]:
+    """What of the pretraining can change a fine-tuning's result.
+
+    Raises:
+        UserError: the checkpoint that was named is not there.
+    """
+    start, path = config.pretraining.start, pretrained_checkpoint(config)
+    if path is None:
+        return {"start": start}
+    if start == "run":
+        return {"start": start, "identity": identity(pretraining_config(config))}
+    if not path.is_file():
+        raise UserError(f"pretraining.checkpoint={path}: no such file")
+    return {"start": start, "sha256": sha256_of(path)}
+
+
+def pretrained_checkpoint(config: DictConfig) -> Path | None:
+    """The file that a fine-tuning starts from, whether it exists yet or not; None for a start from scratch."""
+    pretraining = config.pretraining
+    if pretraining.start == "scratch":
+        return None
+    if pretraining.start == "checkpoint":
+        return Path(pretraining.checkpoint).resolve()
+    return (run_directory(pretraining_config(config)) / "checkpoints" / "checkpoint_best.pt").resolve()

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from experiments.errors import UserError
+from experiments.nested import flatten
 
 # libyaml reads a thousand configs in two seconds, Python alone in twenty.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -34,7 +35,7 @@ def read_config(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
     if not isinstance(content, Mapping):
         raise UserError(f"{path}: expected keys and values")
-    return flat(content)
+    return flatten(content)
 
 
 def manifest_settings(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,20 +43,9 @@ def manifest_settings(manifest: Mapping[str, Any]) -> dict[str, Any]:
     known = {key: shlex.join(map(str, value)) if key == "command" else value for key, value in manifest.items()}
     return {
         f"manifest.{key}": value
-        for key, value in flat(known).items()
+        for key, value in flatten(known).items()
         if not any(key == other or key.startswith(f"{other}.") for other in _LEFT_OUT)
     }
-
-
-def flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested keys joined with dots; lists and empty mappings are values."""
-    found: dict[str, Any] = {}
-    for key, value in content.items():
-        if isinstance(value, Mapping) and value:
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found
 
 
 def difference_table(settings: Sequence[Mapping[str, Any]]) -> tuple[dict[str, list[Any]], list[dict[int, int]]]:

@@ -14,9 +14,10 @@ from urllib.parse import quote
 
 import numpy as np
 
-from experiments.dashboard.settings import difference_table, flat
+from experiments.dashboard.settings import difference_table
 from experiments.dashboard.store import Run
 from experiments.files import finite
+from experiments.nested import flatten
 from experiments.records import now
 
 FORMAT = 1
@@ -110,6 +111,6 @@ def _numbers(metrics: Mapping[str, Any]) -> dict[str, float | None]:
     """Metrics by flat name, e.g. ``mrpc.accuracy``; None stands for one that was not finite."""
     return {
         key: value if value is not None and math.isfinite(value) else None
-        for key, value in flat(metrics).items()
+        for key, value in flatten(metrics).items()
         if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
     }

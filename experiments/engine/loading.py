@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fairseq import checkpoint_utils, tasks
+from fairseq import checkpoint_utils, tasks, utils
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from experiments.engine import checkpoints
 from experiments.errors import UserError
 
 
-def load(path: Path, data: Path | None = None) -> tuple[Any, DictConfig, Any]:
-    """(model in evaluation mode, its fairseq config, its task) from a checkpoint; ``data`` replaces the data folder.
+def load(path: Path, data: Path | None = None, *, text: bool = True) -> tuple[Any, DictConfig, Any]:
+    """(model in evaluation mode, its fairseq config, its task) from a checkpoint.
+
+    Args:
+        path: the checkpoint.
+        data: replaces the data folder.
+        text: the task reads the folder's dictionary when it is set up.
 
     Raises:
         UserError: the checkpoint or the data cannot be read.
@@ -22,7 +28,7 @@ def load(path: Path, data: Path | None = None) -> tuple[Any, DictConfig, Any]:
     config = OmegaConf.create(state["cfg"])
     if data is not None:
         config.task.data = str(data)
-    if not (Path(config.task.data) / "dict.txt").is_file():
+    if text and not (Path(config.task.data) / "dict.txt").is_file():
         raise UserError(f"no prepared data in {config.task.data}: give another folder with data=...")
     task = tasks.setup_task(config.task)
     with open_dict(config):
@@ -31,6 +37,28 @@ def load(path: Path, data: Path | None = None) -> tuple[Any, DictConfig, Any]:
         [str(path)], task=task, state={**state, "cfg": config}
     )
     return models[0].eval(), config, task
+
+
+def batches(model: Any, config: DictConfig, task: Any, split: str, samples: int | None, cuda: bool) -> Iterator[Any]:
+    """The batches of a split for evaluation, on the model's device; a data set's epoch stays that of validation.
+
+    Args:
+        model, config, task: as :func:`load` returns them.
+        split: of the prepared data.
+        samples: sequences at once; None: as many as in training.
+        cuda: move the model and the batches to the GPU.
+    """
+    if cuda:
+        model.cuda()
+    task.load_dataset(split)
+    iterator = task.get_batch_iterator(
+        dataset=task.dataset(split),
+        max_sentences=samples or config.dataset.batch_size,
+        max_positions=utils.resolve_max_positions(task.max_positions(), model.max_positions()),
+        required_batch_size_multiple=1,
+        epoch=1,
+    ).next_epoch_itr(shuffle=False, set_dataset_epoch=False)
+    return map(utils.move_to_cuda, iterator) if cuda else iter(iterator)
 
 
 def require_split(folder: Path, split: str) -> None:

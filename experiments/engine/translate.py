@@ -38,14 +38,13 @@ def accumulation(config: DictConfig, world_size: int) -> tuple[int, int]:
     return samples, share // samples
 
 
-def fairseq_config(config: DictConfig, folder: Path, place: Place, restore: Path | None = None) -> DictConfig:
+def fairseq_config(config: DictConfig, folder: Path, place: Place) -> DictConfig:
     """The FairseqConfig of one run.
 
     Args:
         config: validated config.
         folder: the run's folder; checkpoints go to ``folder/checkpoints``.
         place: this process and its device.
-        restore: checkpoint to continue from.
 
     Raises:
         UserError: a batch that does not divide, or a key of ``engine.fairseq`` that fairseq does not know.
@@ -96,7 +95,6 @@ def fairseq_config(config: DictConfig, folder: Path, place: Place, restore: Path
             "no_epoch_checkpoints": True,
             "best_checkpoint_metric": best,
             "maximize_best_checkpoint_metric": maximise,
-            **({"restore_file": str(restore)} if restore else {}),
         },
         "distributed_training": _distributed(place),
     }

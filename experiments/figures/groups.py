@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from experiments.nested import flatten
 from experiments.runs.comparison import is_place
-from experiments.runs.store import StoredRun, flatten
+from experiments.runs.store import StoredRun
 
 SHOWN_KEYS = 2
 # Names of what stands beside them in full, and protocols that were not chosen.

@@ -11,9 +11,10 @@ from rich.console import Console
 
 from experiments.errors import UserError
 from experiments.files import write_atomically
+from experiments.nested import flatten
 from experiments.runs import presentation as show
 from experiments.runs.selection import Selection
-from experiments.runs.store import KEYS, NUMBERS, StoredRun, flatten, scan
+from experiments.runs.store import KEYS, NUMBERS, StoredRun, scan
 
 if TYPE_CHECKING:
     import pandas

@@ -16,7 +16,7 @@ class AttentionConfig:
 
     Attributes:
         attention: ``linear``, or ``softmax`` as the quadratic reference.
-        feature_map, feature_map_options, normaliser, denominator_from: of linear attention, see
+        feature_map, feature_map_options, normaliser, denominator_from, denominator_eps: of linear attention, see
             :class:`lrpe.attention.LinearAttention`.
         mask_padding: padded keys contribute nothing.
         encoding: ``{"name": ..., **options}`` of :func:`lrpe.encodings.build_encoding`; every layer builds its
@@ -28,17 +28,22 @@ class AttentionConfig:
     feature_map_options: Mapping[str, Any] = field(default_factory=dict)
     normaliser: str = "layernorm"
     denominator_from: str = "encoded"
+    denominator_eps: float = 1e-6
     mask_padding: bool = True
     encoding: Mapping[str, Any] = field(default_factory=lambda: {"name": "none"})
 
 
-def build_attention(config: Any, layer: int, *, causal: bool) -> LinearAttention | SoftmaxAttention:
+def build_attention(
+    config: Any, layer: int, *, causal: bool, ndim: int = 1, **options: Any
+) -> LinearAttention | SoftmaxAttention:
     """The attention of layer ``layer`` (from 0), with an encoding of its own.
 
     Args:
         config: an :class:`AttentionConfig` that also has ``num_layers``, ``embed_dim`` and ``num_heads``.
         layer: its number.
         causal: attend to the past only.
+        ndim: dimensions of a position.
+        options: of both kinds of layer.
 
     Raises:
         ValueError: an unknown kind of attention, or what the layer itself refuses.
@@ -46,7 +51,9 @@ def build_attention(config: Any, layer: int, *, causal: bool) -> LinearAttention
     encoding = dict(config.encoding)
     if "layer_fraction" in encoding_options(encoding["name"]):  # LRPE-d decays less in higher layers
         encoding.setdefault("layer_fraction", layer / config.num_layers)
-    common: dict[str, Any] = {"encoding": encoding, "causal": causal, "mask_padding": config.mask_padding}
+    if ndim > 1:
+        encoding.setdefault("ndim", ndim)
+    common = {"encoding": encoding, "causal": causal, "mask_padding": config.mask_padding, **options}
     if config.attention == "softmax":
         return SoftmaxAttention(config.embed_dim, config.num_heads, **common)
     if config.attention != "linear":
@@ -58,5 +65,6 @@ def build_attention(config: Any, layer: int, *, causal: bool) -> LinearAttention
         feature_map_options=config.feature_map_options,
         normaliser=config.normaliser,
         denominator_from=config.denominator_from,
+        eps=config.denominator_eps,
         **common,
     )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lrpe.attention import LinearAttention, SoftmaxAttention
 from lrpe.encodings.validation import check_choice
+from lrpe.models.attention import AttentionConfig, build_attention
 from lrpe.models.block import TransformerBlock
 from lrpe.models.image_positions import build_image_positions, grid_positions
 from lrpe.models.patches import PatchEmbedding
@@ -21,11 +20,10 @@ INITIALISATIONS = ("truncated_normal", "torch")
 
 
 @dataclass(frozen=True)
-class VisionConfig:
+class VisionConfig(AttentionConfig):
     """Everything that defines a vision transformer. The defaults are DeiT-small with mean pooling.
 
-    ``encoding`` is a mapping ``{"name": ..., **options}`` of :func:`lrpe.encodings.build_encoding`; every layer builds
-    its own, with two axes (row, column). ``axes`` among its options says how angles relate to them.
+    Encodings have two axes (row, column); ``axes`` among their options says how angles relate to them.
 
     Attributes:
         image_size: of training, in pixels; other sizes are possible at any time.
@@ -34,7 +32,6 @@ class VisionConfig:
             DeiT) or of every block (``"constant"``, as the authors' code).
         absolute: none, sinusoidal or learned; ``absolute_std`` is the learned ones' start.
         query_bias: of the query, key and value projections (the authors' code has none).
-        denominator_from, denominator_eps: see :class:`lrpe.attention.LinearAttention`.
         initialisation: truncated_normal (std 0.02, DeiT's) or torch (PyTorch's own, the authors').
     """
 
@@ -52,16 +49,9 @@ class VisionConfig:
     pooling: str = "mean"
     absolute: str = "none"
     absolute_std: float = 0.02
-    attention: str = "linear"
     query_bias: bool = True
-    feature_map: str = "1+elu"
-    feature_map_options: Mapping[str, Any] = field(default_factory=dict)
-    normaliser: str = "layernorm"
-    denominator_from: str = "encoded"
-    denominator_eps: float = 1e-6
     norm_eps: float = 1e-6
     initialisation: str = "truncated_normal"
-    encoding: Mapping[str, Any] = field(default_factory=lambda: {"name": "none"})
 
     @classmethod
     def tiny(cls, **changes: Any) -> VisionConfig:
@@ -105,14 +95,22 @@ class VisionTransformer(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList(
             TransformerBlock(
-                _attention(config),
+                build_attention(
+                    config,
+                    index,
+                    causal=False,
+                    ndim=2,
+                    bias=config.query_bias,
+                    output_bias=True,
+                    free_tokens=config.free_tokens,
+                ),
                 config.ffn_dim,
                 dropout=config.dropout,
                 activation="gelu",
                 drop_path=rate,
                 norm_eps=config.norm_eps,
             )
-            for rate in drop_path_rates(config)
+            for index, rate in enumerate(drop_path_rates(config))
         )
         self.final_norm = nn.LayerNorm(width, eps=config.norm_eps)
         self.head = nn.Linear(width, config.num_classes)
@@ -180,26 +178,3 @@ def drop_path_rates(config: VisionConfig) -> list[float]:
         return [config.drop_path] * config.num_layers
     last = max(config.num_layers - 1, 1)
     return [config.drop_path * index / last for index in range(config.num_layers)]
-
-
-def _attention(config: VisionConfig) -> LinearAttention | SoftmaxAttention:
-    common: dict[str, Any] = {
-        "encoding": {"ndim": 2, **config.encoding},
-        "causal": False,
-        "bias": config.query_bias,
-        "output_bias": True,
-        "free_tokens": config.free_tokens,
-    }
-    check_choice("attention", config.attention, ("linear", "softmax"))
-    if config.attention == "softmax":
-        return SoftmaxAttention(config.embed_dim, config.num_heads, **common)
-    return LinearAttention(
-        config.embed_dim,
-        config.num_heads,
-        feature_map=config.feature_map,
-        feature_map_options=config.feature_map_options,
-        normaliser=config.normaliser,
-        denominator_from=config.denominator_from,
-        eps=config.denominator_eps,
-        **common,
-    )

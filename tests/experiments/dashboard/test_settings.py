@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.dashboard.settings import difference_table, flat, manifest_settings, read_config
+from experiments.dashboard.settings import difference_table, manifest_settings, read_config
 from experiments.errors import UserError
+from experiments.nested import flatten
 
 VALUES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.lists(st.integers())
 
@@ -41,7 +42,7 @@ def test_true_and_one_are_different_settings() -> None:
 
 
 def test_nested_keys_are_joined_and_lists_stay() -> None:
-    assert flat({"a": {"b": {"c": 1}, "d": []}, "e": {}}) == {"a.b.c": 1, "a.d": [], "e": {}}
+    assert flatten({"a": {"b": {"c": 1}, "d": []}, "e": {}}) == {"a.b.c": 1, "a.d": [], "e": {}}
 
 
 def test_a_manifest_leaves_out_prose_and_single_checksums() -> None:

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.config import compose
 from experiments.engine.families import family_of
-from experiments.runs.store import flatten
+from experiments.nested import flatten
 from experiments.tables.plan import Resolved, make_plan
 from experiments.tables.request import parse_request
 from experiments.tables.spec import TableSpec, load_table, table_names

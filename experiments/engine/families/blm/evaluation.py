@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from fairseq import utils
 from torch.nn import functional as F
 
-from experiments.engine.loading import load, require_split
+from experiments.engine.loading import batches, load, require_split
 from experiments.engine.score import Score
 
 
@@ -23,21 +22,10 @@ def evaluate(
     """
     model, config, task = load(path, data)
     require_split(Path(config.task.data), split)
-    if cuda:
-        model.cuda()
-    task.load_dataset(split)
-    batches = task.get_batch_iterator(
-        dataset=task.dataset(split),
-        max_sentences=sequences or config.dataset.batch_size,
-        max_positions=utils.resolve_max_positions(task.max_positions(), model.max_positions()),
-        required_batch_size_multiple=1,
-        epoch=1,
-    ).next_epoch_itr(shuffle=False, set_dataset_epoch=False)
     padding = task.source_dictionary.pad()
     total, tokens = 0.0, 0
     with torch.inference_mode():
-        for batch in batches:
-            sample = utils.move_to_cuda(batch) if cuda else batch
+        for sample in batches(model, config, task, split, sequences, cuda):
             masked = sample["target"] != padding
             logits, _ = model(**sample["net_input"], masked_tokens=masked)
             total += float(F.cross_entropy(logits.float(), sample["target"][masked], reduction="sum"))

@@ -9,7 +9,8 @@ from omegaconf import DictConfig
 from torch import nn
 
 from data_prep import TASKS, load_manifest
-from experiments.config.pretraining import pretrained_checkpoint, pretraining_config, pretraining_identity
+from experiments.config.identity import pretrained_checkpoint, pretraining_identity
+from experiments.config.pretraining import pretraining_config
 from experiments.engine import checkpoints
 from experiments.engine.device import Place
 from experiments.engine.families.base import Counting, Family

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from fairseq import utils
 
-from experiments.engine.loading import load, require_split
+from experiments.engine.loading import batches, load, require_split
 
 
 @dataclass(frozen=True)
@@ -34,23 +33,13 @@ def predict(
     """
     model, config, task = load(path, data)
     require_split(Path(config.task.data) / "input0", split)
-    if cuda:
-        model.cuda()
-    task.load_dataset(split)
-    dataset = task.dataset(split)
     head, regression = config.task.classification_head_name, config.task.regression_target
-    batches = task.get_batch_iterator(
-        dataset=dataset,
-        max_sentences=sentences or config.dataset.batch_size,
-        max_positions=utils.resolve_max_positions(task.max_positions(), model.max_positions()),
-        required_batch_size_multiple=1,
-    ).next_epoch_itr(shuffle=False)
-    answer = np.zeros(len(dataset), dtype=np.float64 if regression else np.int64)
+    found = batches(model, config, task, split, sentences, cuda)
+    answer = np.zeros(len(task.dataset(split)), dtype=np.float64 if regression else np.int64)
     target: np.ndarray | None = None
     total = 0.0
     with torch.inference_mode():
-        for batch in batches:
-            sample = utils.move_to_cuda(batch) if cuda else batch
+        for sample in found:
             logits, _ = model(**sample["net_input"], features_only=True, classification_head_name=head)
             places = sample["id"].cpu().numpy()
             answer[places] = (logits.view(-1) if regression else logits.argmax(-1)).cpu().numpy()

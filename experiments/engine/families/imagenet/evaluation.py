@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from fairseq import checkpoint_utils, tasks
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
@@ -17,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from data_prep.errors import DataError
 from data_prep.images.index import ImageSplit
 from data_prep.images.loose import UNKNOWN, LooseImages
-from experiments.engine import checkpoints
+from experiments.engine import checkpoints, loading
 from experiments.engine.families.imagenet.criterion import count_correct
 from experiments.engine.families.imagenet.dataset import EvaluationImages
 from experiments.engine.families.imagenet.task import whole
@@ -41,19 +40,10 @@ def load(path: Path, data: Path | None = None) -> tuple[Any, DictConfig, Any]:
     Raises:
         UserError: the checkpoint or the data cannot be read.
     """
-    state = checkpoints.read(path)
-    config = OmegaConf.create(state["cfg"])
-    if config.task.get("_name") != "lrpe_image_classification":
-        raise UserError(f"{path} is no checkpoint of image classification but of {config.task.get('_name')}")
-    if data is not None:
-        config.task.data = str(data)
-    task = tasks.setup_task(config.task)
-    with open_dict(config):
-        config.model.compile = False
-    models, _, task = checkpoint_utils.load_model_ensemble_and_task(
-        [str(path)], task=task, state={**state, "cfg": config}
-    )
-    return models[0].eval(), config, task
+    task = checkpoints.read(path)["cfg"]["task"]["_name"]
+    if task != "lrpe_image_classification":
+        raise UserError(f"{path} is no checkpoint of image classification but of {task}")
+    return loading.load(path, data, text=False)
 
 
 def evaluate(

@@ -6,18 +6,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from fairseq.dataclass import FairseqDataclass
 from fairseq.models import BaseFairseqModel, register_model
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from experiments.engine.model_fields import library_config
+from experiments.engine.model_fields import AttentionFields, library_config
 from lrpe.encodings.precision import PreciseModule
 from lrpe.models import VisionConfig, VisionTransformer
 
 
 @dataclass
-class LRPEVisionConfig(FairseqDataclass):
+class LRPEVisionConfig(AttentionFields):
     """The fields of :class:`lrpe.models.VisionConfig` as fairseq can carry them; dictionaries travel as JSON."""
 
     image_size: int = field(default=224, metadata={"help": "pixels of training images"})
@@ -30,21 +29,13 @@ class LRPEVisionConfig(FairseqDataclass):
     drop_path: float = field(default=0.1, metadata={"help": "stochastic depth"})
     drop_path_schedule: str = field(default="linear", metadata={"help": "linear or constant"})
     pooling: str = field(default="mean", metadata={"help": "mean or class_token"})
-    absolute: str = field(default="none", metadata={"help": "none, sinusoidal or learned"})
     absolute_std: float = field(default=0.02, metadata={"help": "start of learned positions"})
-    attention: str = field(default="linear", metadata={"help": "linear or softmax"})
     query_bias: bool = field(default=True, metadata={"help": "bias of the query, key and value projections"})
-    feature_map: str = field(default="1+elu", metadata={"help": "of linear attention"})
-    feature_map_options: str = field(default="{}", metadata={"help": "JSON"})
-    normaliser: str = field(default="layernorm", metadata={"help": "denominator, layernorm or rmsnorm"})
     denominator_from: str = field(default="encoded", metadata={"help": "encoded or plain"})
     denominator_eps: float = field(default=1e-6, metadata={"help": "smallest denominator"})
     initialisation: str = field(default="truncated_normal", metadata={"help": "truncated_normal or torch"})
-    encoding: str = field(default="none", metadata={"help": "name in lrpe.encodings"})
-    encoding_options: str = field(default="{}", metadata={"help": "JSON"})
     decay_positions: bool = field(default=False, metadata={"help": "weight decay on learned positions too"})
     average_decay: float = field(default=0.0, metadata={"help": "exponential moving average of the weights; 0: none"})
-    compile: bool = field(default=False, metadata={"help": "torch.compile"})
 
 
 def vision_config(cfg: Any, num_classes: int) -> VisionConfig:
