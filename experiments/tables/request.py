@@ -26,7 +26,7 @@ usage: python -m experiments.table table=NAME [profile=demo] [protocol=controlle
   rows=a,b             these rows only
   columns=a,b          these columns only, and their runs (e.g. tasks: columns=cola,rte)
   jobs=N               train N runs at a time; each writes to a log file
-  dry_run=true         only say what would be trained, and how long similar runs took
+  dry_run=true         (or --dry-run) only say what would be trained, and how long similar runs took
   render_only=true     train nothing, render what is finished
   any other key=value  goes to every run, as for python -m experiments.train
 
@@ -74,7 +74,7 @@ def parse_request(arguments: Sequence[str]) -> Request:
         sys.exit(0)
     given: dict[str, str] = {}
     overrides: list[str] = []
-    for word in arguments:
+    for word in ("dry_run=true" if word == "--dry-run" else word for word in arguments):
         key, equals, value = word.partition("=")
         if not equals or not key or word.startswith("-"):
             raise UserError(f"'{word}': expected key=value, e.g. table=alm (python -m experiments.table --help)")

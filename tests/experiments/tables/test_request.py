@@ -16,6 +16,8 @@ def test_request_from_words() -> None:
          "recipe.max_update=10", "tracker=disabled"]
     )  # fmt: skip
     assert request.seeds == (1, 2, 3)
+    assert not request.dry_run
+    assert parse_request(["table=alm", "--dry-run"]) == parse_request(["table=alm", "dry_run=true"])
     assert parse_request(["table=alm", "seeds=5,2"]).seeds == (2, 5)
     assert parse_request(["table=alm", "seeds=7,"]).seeds == (7,)
     assert (request.rows, request.jobs, request.protocols) == (("rope", "none"), 2, ("published", "controlled"))
