@@ -12,6 +12,7 @@ Keys:
     context_window  tokens of context that every scored token has at least         [0; autoregressive models]
     images          a folder <class>/<image> instead of prepared data              [image classifiers]
     image_size      pixels, any multiple of the patch size                         [as in training; image classifiers]
+    crop_fraction   of the middle, which is what is looked at; 1 for all of it     [the recipe's; image classifiers]
     length          tokens in a sequence, or several lengths with commas            [as trained; autoregressive models]
     record          keep the test split's metrics at each length in the run's
                     record, where tables and figures find them                     [false; with run= and length=]
@@ -47,6 +48,7 @@ class Arguments:
     context_window: int = 0
     images: str | None = None
     image_size: int | None = None
+    crop_fraction: float | None = None
     length: str | None = None
     record: bool = False
     data: str | None = None
@@ -121,8 +123,14 @@ def own_options(family: str, arguments: Arguments) -> dict[str, Any]:
     Raises:
         UserError: another family's checkpoint is asked.
     """
-    owners = {"context_window": "alm", "length": "alm", "images": "imagenet", "image_size": "imagenet"}
-    given = {name: value for name in owners if (value := getattr(arguments, name))}
+    owners = {
+        "context_window": "alm",
+        "length": "alm",
+        "images": "imagenet",
+        "image_size": "imagenet",
+        "crop_fraction": "imagenet",
+    }
+    given = {name: value for name in owners if (value := getattr(arguments, name)) != getattr(Arguments, name)}
     for name, value in given.items():
         if owners[name] != family:
             raise UserError(f"{name}={value}: only checkpoints of experiment={owners[name]} have one, not {family}'s")

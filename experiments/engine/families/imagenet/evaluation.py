@@ -53,6 +53,7 @@ def evaluate(
     data: Path | None = None,
     images: Path | None = None,
     image_size: int | None = None,
+    crop_fraction: float | None = None,
     samples: int | None = None,
     workers: int = 0,
     cuda: bool = False,
@@ -65,16 +66,17 @@ def evaluate(
         data: folder of prepared images with the same classes; the checkpoint's by default.
         images: instead, a folder ``<class>/<image>``.
         image_size: pixels; the trained size by default. Learned positions are interpolated, others just go on.
+        crop_fraction: part of the shorter side that the crop of the middle keeps; the recipe's by default.
         samples: images at once; as in training by default.
         workers: processes that decode.
         cuda: on the GPU.
 
     Raises:
-        UserError: unreadable checkpoint, data or image, an unknown split, other classes, images without classes, or a
-            size that is no multiple of the patch.
+        UserError: unreadable checkpoint, data or image, an unknown split, other classes, images without classes, a
+            size that is no multiple of the patch, or a fraction outside (0, 1].
     """
     model, config, task = load(path, data)
-    dataset = open_images(config, task.classes, split, images, image_size)
+    dataset = open_images(config, task.classes, split, images, image_size, crop_fraction)
     if (dataset.split.labels == UNKNOWN).any():
         raise UserError(f"{images} has no folders of classes, so there is nothing to score: see experiments.inspect")
     loss = top1 = top5 = 0.0
@@ -86,17 +88,26 @@ def evaluate(
 
 
 def open_images(
-    config: DictConfig, classes: Sequence[str], split: str | None, images: Path | None, image_size: int | None
+    config: DictConfig,
+    classes: Sequence[str],
+    split: str | None,
+    images: Path | None,
+    image_size: int | None,
+    crop_fraction: float | None = None,
 ) -> EvaluationImages:
     """Images for a checkpoint's config: those of a prepared split, or of a folder.
 
     Raises:
-        UserError: they are not there, have other classes, or the size is no multiple of the patch.
+        UserError: they are not there, have other classes, the size is no multiple of the patch, or the fraction is
+            outside (0, 1].
     """
-    size, patch = image_size or config.task.image_size, config.model.patch_size
-    if size % patch:
+    size, patch = config.task.image_size if image_size is None else image_size, config.model.patch_size
+    if size <= 0 or size % patch:
         near = max(round(size / patch), 1) * patch
         raise UserError(f"image_size={size} does not divide into patches of {patch}: try image_size={near}")
+    fraction = config.task.crop_fraction if crop_fraction is None else crop_fraction
+    if not 0 < fraction <= 1:
+        raise UserError(f"crop_fraction={fraction}: expected more than 0 and at most 1, which keeps the whole side")
     folder = Path(config.task.data)
     try:
         if images is not None:
@@ -107,7 +118,7 @@ def open_images(
         raise UserError(str(error)) from error
     if found.classes != list(classes):
         raise UserError(f"{folder} has other classes than the checkpoint ({len(found.classes)} and {len(classes)})")
-    return EvaluationImages(found, evaluation_transform(size, config.task.crop_fraction))
+    return EvaluationImages(found, evaluation_transform(size, fraction))
 
 
 @torch.inference_mode()

@@ -117,10 +117,20 @@ class ImageClassification(Family):
         cuda: bool = False,
         images: str | None = None,
         image_size: int | None = None,
+        crop_fraction: float | None = None,
     ) -> dict[str, float]:
-        """As every family's; of a split, or of a folder of ``images``, at any ``image_size``."""
+        """As every family's; of a split, or of a folder of ``images``, at any ``image_size`` and ``crop_fraction``."""
         folder = None if images is None else Path(images)
-        score = evaluate(path, split, data=data, images=folder, image_size=image_size, samples=samples, cuda=cuda)
+        score = evaluate(
+            path,
+            split,
+            data=data,
+            images=folder,
+            image_size=image_size,
+            crop_fraction=crop_fraction,
+            samples=samples,
+            cuda=cuda,
+        )
         return {"top1": score.top1, "top5": score.top5, "loss": score.loss, "images": score.images}
 
     def final_metrics(self, config: DictConfig, folder: Path, place: Place) -> dict[str, float]:

@@ -180,6 +180,12 @@ def test_a_checkpoint_is_scored_on_data_and_on_folders_of_any_size(
     assert ", 1 images, image size 20" in call(
         evaluate.main, monkeypatch, capsys, f"run={unbroken}", own, "image_size=20"
     )
+    middle = [
+        call(evaluate.main, monkeypatch, capsys, f"run={unbroken}", own, f"crop_fraction={part}") for part in (0.5, 1)
+    ]
+    assert "crop fraction 0.5" in middle[0]
+    losses = {re.search(r"loss (\S+),", line).group(1) for line in middle}
+    assert len(losses) == 2, "the border of the image reached the model both times"
 
 
 def _folder(path: Path) -> Path:
@@ -191,6 +197,9 @@ def _folder(path: Path) -> Path:
     ("arguments", "message"),
     [
         (["image_size=13"], "image_size=13 does not divide into patches of 4: try image_size=12"),
+        (["image_size=0"], "image_size=0 does not divide into patches of 4: try image_size=4"),
+        (["crop_fraction=0"], "crop_fraction=0.0: expected more than 0 and at most 1"),
+        (["crop_fraction=1.5"], "crop_fraction=1.5: expected more than 0 and at most 1"),
         (["images={own}"], "named like none of the 3 classes; nearest: 'n00000002'"),
         (["images={own}/n00000022"], "has no folders of classes, so there is nothing to score"),
         (["images=/nowhere"], "no folder /nowhere"),
