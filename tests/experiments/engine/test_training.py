@@ -193,3 +193,13 @@ def test_other_models_train_and_are_scored(overrides: list[str], tiny_data: Path
     best = min(row["loss"] for row in curve_of(folder) if row["split"] == "valid")
     if "spe" not in overrides[1]:  # published SPE draws new noise at every evaluation
         assert metrics["valid_loss"] == pytest.approx(best, abs=1e-3)
+
+
+def test_a_run_killed_after_its_last_update_makes_no_further_one(tiny_data: Path, tmp_path: Path) -> None:
+    run_train(tiny_data, tmp_path, "encoding=none", "recipe.max_update=4")
+    folder = only_run(tmp_path)
+    finished, weights = record_of(folder), weights_of(folder)
+    (folder / "record.json").write_text(json.dumps({**finished, "status": "running"}))
+    run_train(tiny_data, tmp_path, "encoding=none", "recipe.max_update=4")
+    assert same_weights(weights_of(folder), weights)
+    assert record_of(folder)["metrics"] == finished["metrics"]
