@@ -18,7 +18,8 @@ from experiments.engine.device import Place, find_place
 from experiments.engine.families import family_of
 from experiments.engine.plan import Plan, make_plan
 from experiments.engine.progress import Row, RunProgress, peak_memory
-from experiments.engine.run import Interrupted, median_speed, quiet, train
+from experiments.engine.run import median_speed, quiet, train
+from experiments.engine.stopping import Interrupted, Stopping, hand_over
 from experiments.engine.translate import fairseq_config
 from experiments.errors import UserError
 from experiments.expected import Watch
@@ -31,8 +32,8 @@ CHECKPOINTS_AT_ONCE = 3  # last and best may differ, and a third is being writte
 
 
 def train_run(config: DictConfig, folder: Path, wait: bool = False) -> int:
-    """Train, resume or repair one run, and before it the runs that it needs; the exit code is 0, 1 (it failed) or
-    128 + signal.
+    """Train, resume or repair one run, and before it the runs that it needs; the exit code is 0, 1 (it failed), 130
+    (Ctrl-C) or :data:`experiments.exit_codes.REQUEUE`.
 
     Args:
         config: validated.
@@ -92,7 +93,11 @@ def train_run(config: DictConfig, folder: Path, wait: bool = False) -> int:
         )
         if found:
             fairseq.checkpoint.restore_file = str(found[0])
-        return _train(config, fairseq, runs, place, plan, start)
+        try:
+            return _train(config, fairseq, runs, place, plan, start)
+        except Interrupted as stop:
+            hand_over(stop)
+            return stop.code
 
 
 def run_name(config: DictConfig) -> str:
@@ -111,7 +116,7 @@ def _shown(what: str, facts: dict[str, Any]) -> str:
 
 def _train(config: DictConfig, fairseq: DictConfig, runs: RunFolder, place: Place, plan: Plan, start: int) -> int:
     name = run_name(config)
-    progress = RunProgress(name, plan.updates, plan.counting, start)
+    progress, stopping = RunProgress(name, plan.updates, plan.counting, start), Stopping()
     with ExitStack() as stack:
         tracker = stack.enter_context(
             Tracker.start(config.tracker.mode, runs, OmegaConf.to_container(config, resolve=True), runs.load(), start)
@@ -126,20 +131,22 @@ def _train(config: DictConfig, fairseq: DictConfig, runs: RunFolder, place: Plac
                 print(f"warning: {complaint}", file=sys.stderr)
 
         progress.record = record
+        stack.enter_context(stopping.on_signals())
         try:
-            train(fairseq, runs.path / "train.log", progress, config.engine.threads)
+            train(fairseq, runs.path / "train.log", progress, stopping, config.engine.threads)
             progress.close()
             metrics = family_of(config).final_metrics(config, runs.path, place)
             metrics["train_loss"] = next(
                 (row["loss"] for row in reversed(runs.history()) if row["split"] == "train"), 0.0
             )
-        except (Interrupted, KeyboardInterrupt) as stop:
+        except Interrupted as stop:
             progress.close()
-            _close(runs, plan, progress, "interrupted", f"stopped by {stop or 'the keyboard'}")
+            _close(runs, plan, progress, "interrupted", f"stopped by {stop}")
             tracker.fail(str(stop), status="interrupted")
             print(f"{name}: stopped at update {progress.update:,}; the same command resumes it", file=sys.stderr)
-            return stop.code if isinstance(stop, Interrupted) else 130
+            raise
         except Exception as error:
+            stopping.closing()
             progress.close()
             _close(runs, plan, progress, "failed", f"{type(error).__name__}: {error}")
             tracker.fail(str(error))
@@ -150,6 +157,7 @@ def _train(config: DictConfig, fairseq: DictConfig, runs: RunFolder, place: Plac
                     f"{name}: {error}. The last checkpoint is intact; the same command resumes it"
                 ) from error
             raise
+        stopping.closing()
         finished = _close(runs, plan, progress, "finished", None, metrics)
         shown = ("metrics", "parameters", "wall_seconds", "updates", *CLOSING_FIELDS)
         tracker.finish({key: finished[key] for key in shown if key in finished})
@@ -162,10 +170,11 @@ def _follow(config: DictConfig, fairseq: DictConfig, folder: Path, place: Place,
     found = checkpoints.newest_readable(folder / "checkpoints")
     if found:
         fairseq.checkpoint.restore_file = str(found[0])
-    progress = RunProgress(name, plan.updates, plan.counting)
+    progress, stopping = RunProgress(name, plan.updates, plan.counting), Stopping()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        train(fairseq, folder / f"train.rank{place.rank}.log", progress, config.engine.threads)
+        with stopping.on_signals():
+            train(fairseq, folder / f"train.rank{place.rank}.log", progress, stopping, config.engine.threads)
     except Interrupted as stop:
         return stop.code
     return 0

@@ -23,9 +23,8 @@ from experiments import sweep
 from experiments.config import check_overrides, run_directory, validate
 from experiments.config.compose import CONF
 from experiments.errors import UserError
+from experiments.exit_codes import was_stopped
 from experiments.records import RunFolder, shown_metrics
-
-SIGNALLED = 128  # exit codes above are 128 + signal: the person wants the whole sweep to end
 
 
 def run(config: DictConfig) -> int:
@@ -65,7 +64,7 @@ def _hydra_main(config: DictConfig) -> None:
             raise
         code, message = 1, f"{type(error).__name__}: {error}"
         traceback.print_exc()
-    if code and sweep.in_sweep() and code < SIGNALLED:
+    if code and sweep.in_sweep() and not was_stopped(code):
         sweep.note_failure(code, message)
     elif code:
         raise SystemExit(code)

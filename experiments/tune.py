@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,7 @@ from rich.text import Text
 
 from experiments.config import compose, run_directory
 from experiments.errors import UserError, exit_on_user_error
+from experiments.exit_codes import REQUEUE, SIGNALLED, was_stopped
 from experiments.records import load_record
 from experiments.runs import presentation as show
 from experiments.tables.runner import Children, Stopped, stopping_on_signals
@@ -40,7 +42,6 @@ from experiments.tuning.space import as_overrides
 from experiments.tuning.study import Claim, Study
 
 SHOWN_TRIALS = 5
-SIGNALLED = 128  # exit codes above are 128 + signal
 
 Launch = Callable[[Sequence[str]], int]
 Resolve = Callable[[list[str]], Path]
@@ -114,8 +115,8 @@ def _outcome(folder: Path, metric: str, code: int) -> tuple[float | None, str]:
     """
     record = load_record(folder)
     if record is None or not record.finished:
-        if code > SIGNALLED:
-            raise Stopped(code - SIGNALLED)
+        if was_stopped(code):
+            raise Stopped(signal.SIGTERM if code == REQUEUE else code - SIGNALLED)
         reason = (record or {}).get("error") or f"exit code {code}; its message is above"
         return None, f"failed ({reason})"
     if metric not in record["metrics"]:

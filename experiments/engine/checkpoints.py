@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,30 @@ def install() -> None:
         ]
     )
     PathManager.copy = staticmethod(_copy_atomically)
+    checkpoint_utils.torch_persistent_save = write
+
+
+def write(state: dict[str, Any], filename: str, async_write: bool = False) -> None:
+    """Write a checkpoint whole, on the disk and not only in memory, or leave the old one; in fairseq's place, which
+    tries again in the same half-written file.
+
+    Raises:
+        OSError: it could not be written; nothing of it is left.
+    """
+    temporary = f"{filename}.tmp"
+    try:
+        with open(temporary, "wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, filename)
+    except (OSError, RuntimeError) as error:  # torch's writer hides the disk's reason in a RuntimeError
+        with suppress(OSError):
+            os.remove(temporary)
+        if isinstance(error, OSError):
+            raise
+        reason = (str(error).splitlines() or [""])[0]
+        raise OSError(f"cannot write {filename} (is the disk full?): {reason}") from error
 
 
 def _copy_atomically(src_path: str, dst_path: str, overwrite: bool = False) -> bool:

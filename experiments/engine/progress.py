@@ -42,6 +42,7 @@ class RunProgress:
     ) -> None:
         self.name, self.max_update, self.counting = name, max_update, counting
         self.record = record
+        self.check_validation: Callable[[], None] = lambda: None
         self.start_update = self.update = start_update
         self.started = time.monotonic()
         self.terminal = sys.stderr.isatty() if terminal is None else terminal
@@ -141,7 +142,10 @@ class _Bar(progress_bar.BaseProgressBar):
         self.run = run
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self.iterable)
+        for batch in self.iterable:
+            if self.prefix is not None:  # training has none
+                self.run.check_validation()
+            yield batch
 
     def log(self, stats: Mapping[str, Any], tag: str | None = None, step: int | None = None) -> None:
         self.run.train_row(stats, int(step or 0), self.epoch or 0)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import logging
-import signal
 import statistics
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 import torch
 from fairseq.distributed import utils as distributed
@@ -19,28 +16,25 @@ from omegaconf import DictConfig
 from experiments.engine import checkpoints, optimizer  # noqa: F401 - the optimizer registers itself
 from experiments.engine.compatibility import LOGGER
 from experiments.engine.progress import Row, RunProgress
+from experiments.engine.stopping import Stopping
 
 
-class Interrupted(BaseException):
-    """A signal asked the run to stop; ``code`` is the exit code of the convention 128 + signal."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.code = 128 + number
-
-
-def train(fairseq: DictConfig, log: Path, progress: RunProgress, threads: int | None = None) -> None:
+def train(
+    fairseq: DictConfig, log: Path, progress: RunProgress, stopping: Stopping, threads: int | None = None
+) -> None:
     """Train as a FairseqConfig says; fairseq's own lines go to the file ``log``.
 
     Raises:
-        Interrupted: on SIGTERM or SIGINT.
+        Interrupted: ``stopping`` was asked by a signal.
     """
     checkpoints.install()
+    stopping.install()
     checkpoints.forget_previous_run()
     if threads:
         torch.set_num_threads(threads)
+    progress.check_validation = stopping.check_validation
     progress.install()
-    with log_to(log), stop_on_signals():
+    with log_to(log):
         distributed.call_main(fairseq, fairseq_main)
 
 
@@ -77,21 +71,3 @@ def log_to(path: Path) -> Iterator[None]:
         root.handlers[:] = previous
         root.setLevel(level)
         handler.close()
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[None]:
-    """SIGTERM and SIGINT end the run as :class:`Interrupted`; it resumes from its last checkpoint."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Interrupted(number)
-
-    if sys.platform == "win32":
-        yield
-        return
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from experiments.exit_codes import REQUEUE
 from tests.experiments.conftest import ROOT, TINY, environment, only_run, run_train
 from tests.experiments.engine.support import (
     close_weights,
@@ -70,7 +71,10 @@ def test_killed_and_restarted_equals_unbroken(update: int, unbroken: Path, tiny_
     assert record_of(broken)["metrics"] == record_of(unbroken)["metrics"]
 
 
-def test_sigterm_is_recorded_and_resumed(unbroken: Path, tiny_data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_warning_writes_a_checkpoint_at_once_and_asks_for_requeueing(
+    number: int, unbroken: Path, tiny_data: Path, tmp_path: Path
+) -> None:
     command = [sys.executable, "-m", "experiments.train", *TINY, "encoding=lrpe_unitary_learned"]
     with subprocess.Popen(
         command,
@@ -81,14 +85,19 @@ def test_sigterm_is_recorded_and_resumed(unbroken: Path, tiny_data: Path, tmp_pa
         text=True,
     ) as process:
         wait_for_update(tmp_path, 5, process)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         _, errors = process.communicate(timeout=60)
-    assert process.returncode == 143
+    assert process.returncode == REQUEUE
     assert "the same command resumes it" in errors
     assert "Traceback" not in errors
-    assert record_of(only_run(tmp_path))["status"] == "interrupted"
+    stopped = record_of(only_run(tmp_path))
+    assert stopped["status"] == "interrupted"
     run_train(tiny_data, tmp_path, "encoding=lrpe_unitary_learned")
+    resumed = record_of(only_run(tmp_path))
+    assert resumed["segments"][1]["from_update"] == stopped["updates"] >= 5, "no update is done twice"
     assert same_weights(weights_of(only_run(tmp_path)), weights_of(unbroken))
+    assert curve_of(only_run(tmp_path)) == curve_of(unbroken)
+    assert resumed["metrics"] == record_of(unbroken)["metrics"]
 
 
 def test_seeds_differ_and_the_same_seed_repeats(unbroken: Path, tiny_data: Path, tmp_path: Path) -> None:
@@ -184,3 +193,13 @@ def test_other_models_train_and_are_scored(overrides: list[str], tiny_data: Path
     best = min(row["loss"] for row in curve_of(folder) if row["split"] == "valid")
     if "spe" not in overrides[1]:  # published SPE draws new noise at every evaluation
         assert metrics["valid_loss"] == pytest.approx(best, abs=1e-3)
+
+
+def test_a_run_killed_after_its_last_update_makes_no_further_one(tiny_data: Path, tmp_path: Path) -> None:
+    run_train(tiny_data, tmp_path, "encoding=none", "recipe.max_update=4")
+    folder = only_run(tmp_path)
+    finished, weights = record_of(folder), weights_of(folder)
+    (folder / "record.json").write_text(json.dumps({**finished, "status": "running"}))
+    run_train(tiny_data, tmp_path, "encoding=none", "recipe.max_update=4")
+    assert same_weights(weights_of(folder), weights)
+    assert record_of(folder)["metrics"] == finished["metrics"]
