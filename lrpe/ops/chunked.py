@@ -119,7 +119,7 @@ class _Block:
 
 
 def _blocks(rows: int, chunks: int, decays: _Decays, reverse: bool = False) -> Iterator[_Block]:
-    """All chunks, ``BLOCK_CHUNKS`` or fewer at a time; a row's blocks follow each other in the order of the recursion."""
+    """All chunks, at most ``BLOCK_CHUNKS`` at a time; a row's blocks follow each other in the recursion's order."""
     height, width = max(1, BLOCK_CHUNKS // chunks), min(chunks, BLOCK_CHUNKS)
     spans = [slice(first, min(first + width, chunks)) for first in range(0, chunks, width)]
     for first in range(0, rows, height):
