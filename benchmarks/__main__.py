@@ -55,8 +55,8 @@ def main(chosen: list[str]) -> int:
     for name in chosen or SUBJECTS:
         print(f"measuring {name}", flush=True)
         results[name] = {"machine": machine(), "floors": floors(), "tables": SUBJECTS[name]()}
-    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    (FOLDER / "RESULTS.md").write_text(render(results), encoding="utf-8")
+        path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        (FOLDER / "RESULTS.md").write_text(render(results), encoding="utf-8")
     print(f"written: {path}, {FOLDER / 'RESULTS.md'}")
     return 0
 
