@@ -54,6 +54,10 @@ test-faults: $(READY) ## kills, full disks, bad data and bad configs; under 15 m
 test-slow: $(READY) ## the long tests
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
+.PHONY: bench
+bench: $(READY) ## measure speed on this machine: benchmarks/RESULTS.md (minutes; ARGS="encoding" for one subject)
+	$(BIN)/python -m benchmarks $(ARGS)
+
 # A file in conf/table/ is a target. With -j, tables that need the same run wait for it and train it once.
 .PHONY: tables
 tables: $(TABLES:%=table-%) ## every table: PROFILE=demo|small|paper PROTOCOL=controlled|published|both; -k goes on after a failure

@@ -1,0 +1,65 @@
+"""Measure speed on this machine: JSON and benchmarks/RESULTS.md (make bench; ARGS="encoding" for one subject)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks import attention, encoding, generation
+from benchmarks.measure import floors, machine
+
+SUBJECTS = {"encoding": encoding.measure, "attention": attention.measure, "generation": generation.measure}
+FOLDER = Path(__file__).parent
+
+
+def render(results: dict[str, dict[str, Any]]) -> str:
+    """All subjects as Markdown."""
+    lines = [
+        "# Speed, measured",
+        "",
+        "Rendered from `results.json` by `make bench`. Cases take turns in one process; a ratio is the median of the",
+        "rounds' ratios, so that a disturbance of the machine meets both sides. Times are medians, with quartiles.",
+        "",
+    ]
+    for subject, result in results.items():
+        place, rates = result["machine"], result["floors"]
+        lines += [
+            f"## {subject.capitalize()}",
+            "",
+            f"{place['processor']}, {place['threads']} threads of {place['cores']} cores, Python {place['python']}, "
+            f"torch {place['torch']}; load average {place['load_average']} at the start. "
+            f"Floors in this run: copy {rates['copy_bytes_per_second'] / 1e9:.1f} GB/s (read + written), float32 "
+            f"product {rates['matmul_flops'] / 1e9:.0f} GFLOP/s, batched 64 x 64 "
+            f"{rates['batched_matmul_flops'] / 1e9:.0f} GFLOP/s.",
+            "",
+        ]
+        for table in result["tables"]:
+            lines += [f"### {table['title']}", "", f"| case | ms | quartiles | over {table['reference']} |"]
+            lines += ["| --- | ---: | ---: | ---: |"]
+            for row in table["rows"]:
+                median, low, high = (1000 * row[key] for key in ("median", "low", "high"))
+                lines.append(f"| {row['name']} | {median:.2f} | {low:.2f} to {high:.2f} | {row['ratio']:.2f} |")
+            lines += ["", *([table["note"], ""] if table["note"] else [])]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def main(chosen: list[str]) -> int:
+    unknown = [name for name in chosen if name not in SUBJECTS]
+    if unknown:
+        print(f"error: no benchmark {unknown[0]!r}; there are: {', '.join(SUBJECTS)}", file=sys.stderr)
+        return 2
+    path = FOLDER / "results.json"
+    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for name in chosen or SUBJECTS:
+        print(f"measuring {name}", flush=True)
+        results[name] = {"machine": machine(), "floors": floors(), "tables": SUBJECTS[name]()}
+        path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        (FOLDER / "RESULTS.md").write_text(render(results), encoding="utf-8")
+    print(f"written: {path}, {FOLDER / 'RESULTS.md'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,82 @@
+"""Times of alternatives, taken in turns in one process, and the floors of the machine that they ran on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+Case = Callable[[], Any]
+
+
+def compare(
+    title: str, cases: Mapping[str, Case], *, reference: str, rounds: int = 9, note: str = ""
+) -> dict[str, Any]:
+    """Every case once a round: a disturbance of the machine meets neighbours, so ratios are taken within rounds.
+
+    Args:
+        cases: what is timed, by name; called twice before the clock starts.
+        reference: the case that a ratio is the time over.
+
+    Returns:
+        Plain data: a row a case with the median, quartiles (seconds) and the median of the rounds' ratios.
+    """
+    for case in cases.values():
+        case()
+        case()
+    seconds: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(rounds):
+        for name, case in cases.items():
+            began = time.perf_counter()
+            case()
+            seconds[name].append(time.perf_counter() - began)
+    rows = []
+    for name, values in seconds.items():
+        ratios = [one / base for one, base in zip(values, seconds[reference], strict=True)]
+        low, median, high = statistics.quantiles(values, n=4)
+        rows.append(
+            {"name": name, "median": median, "low": low, "high": high, "ratio": statistics.median(ratios)},
+        )
+    return {"title": title, "reference": reference, "rounds": rounds, "note": note, "rows": rows}
+
+
+def floors() -> dict[str, float]:
+    """What the machine gives now: bytes a second of a copy (read and written), FLOP a second of float32 products."""
+    source, square = torch.randn(2**24), torch.randn(2048, 2048)
+    target, product = torch.empty_like(source), torch.empty_like(square)
+    many = torch.randn(512, 64, 64)
+    products = torch.empty_like(many)
+
+    def rate(amount: float, case: Case) -> float:
+        case()
+        times = []
+        for _ in range(7):
+            began = time.perf_counter()
+            case()
+            times.append(time.perf_counter() - began)
+        return amount / statistics.median(times)
+
+    return {
+        "copy_bytes_per_second": rate(8 * source.numel(), lambda: target.copy_(source)),
+        "matmul_flops": rate(2 * 2048**3, lambda: torch.mm(square, square, out=product)),
+        "batched_matmul_flops": rate(512 * 2 * 64**3, lambda: torch.bmm(many, many, out=products)),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Where and with what a measurement was made."""
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        models = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+    return {
+        "processor": models[0] if models else platform.processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "load_average": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
