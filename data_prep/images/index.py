@@ -1,8 +1,8 @@
 """The prepared form of a split: an Arrow file, mapped from disk, one row an image.
 
-Columns: ``label`` (number of the class), ``width``, ``height``, ``bytes``; ``crc32`` of the label and the encoded image,
-so that a change of either is seen when it is loaded; and either ``path`` (below the root that the manifest names: the
-images stay where they are) or ``image`` (the encoded image itself).
+Columns: ``label`` (number of the class), ``width``, ``height``, ``bytes``; ``crc32`` of the label and the encoded
+image, so that a change of either is seen when it is loaded; and either ``path`` (below the root that the manifest
+names: the images stay where they are) or ``image`` (the encoded image itself).
 """
 
 from __future__ import annotations

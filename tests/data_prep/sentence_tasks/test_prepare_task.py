@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from data_prep import TASKS, DataError, check, load_manifest, prepare, prepare_task
+from data_prep.manifest import write_manifest
 from data_prep.sentence_tasks.catalogue import GLUE
 
 from ..support import write_source
