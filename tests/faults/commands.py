@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from hydra.core.singleton import Singleton
 
-SECONDS = 15
+SECONDS = 300  # against a hang; how long a command takes is not tested
 
 
 @dataclass(frozen=True)

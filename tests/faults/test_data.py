@@ -89,11 +89,13 @@ def try_raw(name: str, number: int, kind: str, folder: Path) -> str:
     try:
         found = prepare_raw(name, source, out)
     except DataError as error:
-        assert names_a_file(str(error), folder), f"{kind}: {error}"
-        prepared = out / ("cifar10" if name == "images" else name)
-        assert not prepared.exists(), "a refused source leaves nothing"
-        return "refused"
-    return "harmless" if found == known else OTHER_DATA
+        refusal = str(error)
+    else:
+        return "harmless" if found == known else OTHER_DATA
+    assert names_a_file(refusal, folder), f"{kind}: {refusal}"
+    prepared = out / ("cifar10" if name == "images" else name)
+    assert not prepared.exists(), "a refused source leaves nothing"
+    return "refused"
 
 
 @pytest.mark.faults
