@@ -45,6 +45,7 @@ def test_a_hostile_checkpoint_is_refused_by_every_command(command: str, tmp_path
         how.append("refused")
 
 
+@pytest.mark.faults
 def test_a_hostile_start_of_a_fine_tuning_is_refused(
     tmp_path: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch
 ) -> None:
