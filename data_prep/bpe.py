@@ -141,7 +141,7 @@ def _load(vocabulary_path: Path, merges_path: Path, dictionary_path: Path | None
 def _load_vocabulary(path: Path) -> dict[str, int]:
     try:
         vocabulary = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"cannot read {path}: {error}") from error
     numbers = list(vocabulary.values()) if isinstance(vocabulary, dict) else []
     if len(numbers) < BYTES or {*map(type, numbers)} != {int} or sorted(numbers) != list(range(len(numbers))):

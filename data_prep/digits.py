@@ -15,7 +15,7 @@ from PIL import Image
 
 from data_prep.command_line import main
 from data_prep.errors import DataError
-from data_prep.images.index import Entry
+from data_prep.images.index import Entry, crc32_of
 from data_prep.images.preparation import RULES as IMAGE_RULES
 from data_prep.images.preparation import ImageCorpus
 from data_prep.images.source import Corrupt
@@ -55,7 +55,7 @@ class Digits:
 
     def blocks(self, split: str) -> Iterator[list[Entry | Corrupt]]:
         yield [
-            Entry(int(label), 8, 8, len(png := _png(image)), image=png, content=hashlib.sha256(image).hexdigest())
+            _entry(image, int(label))
             for image, label, where in zip(self._images, self._labels, self._splits, strict=True)
             if where == split
         ]
@@ -68,6 +68,12 @@ class Digits:
 
     def describe(self) -> dict[str, Any]:
         return {"kind": "embedded", "id": "sklearn.datasets.load_digits", "revision": None}
+
+
+def _entry(image: np.ndarray, label: int) -> Entry:
+    png = _png(image)
+    content = hashlib.sha256(image).hexdigest()
+    return Entry(label, 8, 8, len(png), crc32_of(png, label), image=png, content=content)
 
 
 def _png(image: np.ndarray) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any
 
 from data_prep.bpe import load_encoder
 from data_prep.errors import DataError
+from data_prep.manifest import sha256_of
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Request:
     def refuse_other(self, folder: Path, manifest: Mapping[str, Any]) -> None:
         """Refuse to pass off data as what was asked for when it was prepared from something else.
 
-        Cheap: local files are compared by name and size, and only while they are there.
+        Local files are compared by name and content, and only while they are there.
 
         Raises:
             DataError: names what differs.
@@ -68,8 +69,8 @@ class Request:
             return
         for name, entry in manifest["source"]["files"].items():
             path = self.source / name
-            if path.is_file() and path.stat().st_size != entry["bytes"]:
-                raise DataError(f"{folder} was prepared from another {name} than {path} (sizes differ); {again}")
+            if path.is_file() and (path.stat().st_size != entry["bytes"] or sha256_of(path) != entry["sha256"]):
+                raise DataError(f"{folder} was prepared from another {name} than {path} now is; {again}")
 
     def _refuse_other_bpe(self, folder: Path, manifest: Mapping[str, Any], again: str) -> None:
         """Perplexities under different vocabularies do not compare, so one is never taken for another."""

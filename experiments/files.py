@@ -48,7 +48,7 @@ def read_history(path: Path) -> list[dict[str, Any]]:
         try:
             row = json.loads(line)
             rows[row["update"], row["split"]] = row
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise UserError(f"{path}, line {number}: not a row of a history: {line[:80]!r}") from None
     return sorted(rows.values(), key=lambda row: row["update"])
 

@@ -221,7 +221,7 @@ def load_record(folder: Path | str) -> Record | None:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except ValueError as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is not a readable record ({error}); move the folder away") from None
     if not isinstance(content, dict) or content.get("schema") != SCHEMA or content.get("status") not in STATUSES:
         raise UserError(f"{path}: expected a record of schema {SCHEMA} with a status of {', '.join(STATUSES)}")

@@ -22,6 +22,7 @@ from data_prep.sentence_tasks.catalogue import GLUE
 from experiments import sweep
 from experiments.config import check_overrides, run_directory, validate
 from experiments.config.compose import CONF
+from experiments.config.reach import split_flags
 from experiments.errors import UserError
 from experiments.exit_codes import was_stopped
 from experiments.records import RunFolder, shown_metrics
@@ -72,19 +73,16 @@ def _hydra_main(config: DictConfig) -> None:
 
 def main() -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "0")
-    arguments = sys.argv[1:]
     try:
-        if "--help" not in arguments and "--hydra-help" not in arguments:
-            words = [word for word in arguments if (not word.startswith("-") and "=" in word) or word[:1] in "~+"]
-            check_overrides([every_task(word) for word in words])
+        # hydra's parser takes -m before the overrides only; a person may write it anywhere
+        flags, words = split_flags(sys.argv[1:])
+        overrides = [every_task(word) for word in words]
+        if not flags and overrides != words:
+            flags = ["-m"]
+        check_overrides(overrides, sweeping="-m" in flags or "--multirun" in flags)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    # hydra's parser takes -m before the overrides only; a person may write it anywhere
-    flags = [word for word in arguments if word in ("-m", "--multirun")]
-    overrides = [every_task(word) for word in arguments if word not in flags]
-    if not flags and overrides != arguments:
-        flags = ["-m"]
     sys.argv[1:] = [*flags, *overrides]
     sweep.register_resolvers()
     try:

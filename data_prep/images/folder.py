@@ -11,7 +11,7 @@ from typing import Any
 
 from data_prep.errors import DataError
 from data_prep.images.decoding import decode, measure
-from data_prep.images.index import Entry
+from data_prep.images.index import Entry, crc32_of
 from data_prep.images.source import Corrupt
 
 TRAIN = ("train", "training")
@@ -115,11 +115,15 @@ class ImageFolder:
         path, label = found
         try:
             size, width, height = measure(path)
+            content = path.read_bytes()
             if self.decode:
-                decode(path)
+                decode(content, str(path))
         except DataError as error:
             return Corrupt(str(path), str(error).removeprefix(f"{path}: "))
-        return Entry(label, width, height, size, path=path.relative_to(self.root).as_posix())
+        except OSError as error:
+            return Corrupt(str(path), f"cannot be read ({error.strerror})")
+        place = path.relative_to(self.root).as_posix()
+        return Entry(label, width, height, size, crc32_of(content, label), path=place)
 
     def label(self, split: str) -> str:
         return str(self.folders[split])

@@ -11,7 +11,7 @@ from PIL import Image
 from data_prep.errors import DataError
 from data_prep.hub import require_hub, unreachable
 from data_prep.images.decoding import decode, reason
-from data_prep.images.index import Entry
+from data_prep.images.index import Entry, crc32_of
 from data_prep.images.source import Corrupt
 
 ROWS = 256
@@ -85,7 +85,8 @@ class HubImages:
             return Corrupt(name, str(error).removeprefix(f"{name}: "))
         except Exception as error:  # PIL's plugins raise almost anything for damaged files
             return Corrupt(name, f"not an image ({reason(error)})")
-        return Entry(label, width, height, len(image or b""), image=image)
+        content = image or b""
+        return Entry(label, width, height, len(content), crc32_of(content, label), image=content)
 
     def label(self, split: str) -> str:
         return f"{self.identifier} ({self._names[split]})"

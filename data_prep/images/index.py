@@ -1,11 +1,13 @@
 """The prepared form of a split: an Arrow file, mapped from disk, one row an image.
 
-Columns: ``label`` (number of the class), ``width``, ``height``, ``bytes``; and either ``path`` (below the root that the
-manifest names: the images stay where they are) or ``image`` (the encoded image itself).
+Columns: ``label`` (number of the class), ``width``, ``height``, ``bytes``; ``crc32`` of the label and the encoded
+image, so that a change of either is seen when it is loaded; and either ``path`` (below the root that the manifest
+names: the images stay where they are) or ``image`` (the encoded image itself).
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,13 @@ from data_prep.errors import DataError
 from data_prep.images.decoding import decode
 from data_prep.manifest import load_manifest
 
-COMMON = [("label", pa.int32()), ("width", pa.int32()), ("height", pa.int32()), ("bytes", pa.int64())]
+COMMON = [
+    ("label", pa.int32()),
+    ("width", pa.int32()),
+    ("height", pa.int32()),
+    ("bytes", pa.int64()),
+    ("crc32", pa.uint32()),
+]
 SCHEMAS = {
     "path": pa.schema([*COMMON, ("path", pa.string())]),
     "image": pa.schema([*COMMON, ("image", pa.binary())]),
@@ -38,9 +46,15 @@ class Entry:
     width: int
     height: int
     bytes: int
+    crc32: int
     path: str | None = None
     image: bytes | None = None
     content: str | None = None
+
+
+def crc32_of(image: bytes, label: int) -> int:
+    """The checksum of an encoded image together with its label."""
+    return zlib.crc32(image, label)
 
 
 class IndexWriter:
@@ -105,6 +119,9 @@ class ImageSplit:
             self._table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
         except (OSError, pa.ArrowInvalid) as error:
             raise DataError(f"cannot read {path}: {error}; prepare the data again with --force") from error
+        column = "image" if self.root is None else "path"
+        if self._table.schema != SCHEMAS[column]:
+            raise DataError(f"{path} was written by an earlier version; prepare the data again with --force")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -121,14 +138,26 @@ class ImageSplit:
         Raises:
             DataError: it cannot be decoded; the message names the file and what to do.
         """
+        name = self.name(index)
         try:
-            if self.root is None:
-                return decode(self._table["image"][index].as_py(), self.name(index))
-            return decode(self.root / self._table["path"][index].as_py())
+            return decode(self._content(index, name), name)
         except DataError as error:
             raise DataError(
                 f"{error}. To leave such images out: prepare with --decode --skip-corrupt --force"
             ) from None
+
+    def _content(self, index: int, name: str) -> bytes:
+        """The encoded image, as it was when it was prepared."""
+        if self.root is None:
+            content = self._table["image"][index].as_py()
+        else:
+            try:
+                content = Path(name).read_bytes()
+            except OSError as error:
+                raise DataError(f"cannot read {name}: {error.strerror}") from None
+        if crc32_of(content, int(self.labels[index])) != self._table["crc32"][index].as_py():
+            raise DataError(f"{name} is not what it was when {self.folder} was prepared (its checksum differs)")
+        return content
 
     def __getstate__(self) -> dict[str, Any]:
         # A worker process that is not forked maps the file itself instead of receiving a copy.

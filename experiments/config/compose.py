@@ -17,10 +17,12 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from experiments.config.reach import LAUNCHER, refuse_reaching, refuse_sweeping
 from experiments.config.schema import MINIMUM, RATES, SCHEMAS, check_common
 from experiments.errors import UserError, nearest
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
+OPEN = ("encoding.options", "attention.feature_map_options", "engine.fairseq")  # dictionaries that take further keys
 
 
 def compose(overrides: list[str]) -> DictConfig:
@@ -30,7 +32,7 @@ def compose(overrides: list[str]) -> DictConfig:
         UserError: a misspelt group, option, key or value, or a combination that cannot be.
     """
     with _hydra():
-        _check_overrides(overrides)
+        _check_overrides(overrides, sweeping=False)
         try:
             config = hydra_compose("train", overrides=overrides)
         except (HydraException, OmegaConfBaseException) as error:
@@ -38,10 +40,10 @@ def compose(overrides: list[str]) -> DictConfig:
     return validate(config)
 
 
-def check_overrides(overrides: list[str]) -> None:
-    """Refuse misspelt groups, options and keys; sweeps (``seed=1,2``, ``glob(...)``) are allowed."""
+def check_overrides(overrides: list[str], sweeping: bool = True) -> None:
+    """Refuse misspelt groups, options and keys; sweeps (``seed=1,2``, ``glob(...)``) only where ``sweeping``."""
     with _hydra():
-        _check_overrides(overrides)
+        _check_overrides(overrides, sweeping)
 
 
 def validate(config: DictConfig) -> DictConfig:
@@ -75,7 +77,7 @@ def validate(config: DictConfig) -> DictConfig:
     return plain
 
 
-def _check_overrides(overrides: list[str]) -> None:
+def _check_overrides(overrides: list[str], sweeping: bool) -> None:
     try:
         parsed = OverridesParser.create().parse_overrides(overrides)
     except OverrideParseException as error:
@@ -87,11 +89,13 @@ def _check_overrides(overrides: list[str]) -> None:
     choices: list[str] = []
     keys: list[Override] = []
     for override in parsed:
-        if override.key_or_group in groups and not override.is_add():
+        refuse_reaching(override)
+        if override.key_or_group in (*groups, LAUNCHER):
             options = loader.get_group_options(override.key_or_group)
             _check_option(override, options)
-            choices.append(f"{override.get_key_element()}={next(_elements(override, options))}")
-        elif not override.key_or_group.startswith("hydra") and not override.is_add():
+            if override.key_or_group != LAUNCHER:
+                choices.append(f"{override.get_key_element()}={next(_elements(override, options))}")
+        elif not override.key_or_group.startswith("hydra."):
             keys.append(override)
     try:
         base = hydra_compose("train", overrides=choices)
@@ -99,16 +103,19 @@ def _check_overrides(overrides: list[str]) -> None:
         raise UserError(_missing_group(error)) from None
     known = sorted(_leaves(base)) + groups
     for override in keys:
-        if not _known(base, override.key_or_group):
+        key = override.key_or_group
+        if not _known(base, key) and not (override.is_add() and _is_open(key)):
             raise UserError(
-                f"unknown key '{override.key_or_group}'{nearest(override.key_or_group, known)} "
-                "(all keys: python -m experiments.train --cfg job)"
+                f"unknown key '{key}'{nearest(key, known)} (all keys: python -m experiments.train --cfg job)"
             )
-        if OmegaConf.is_dict(OmegaConf.select(base, override.key_or_group)) and not isinstance(override.value(), dict):
-            raise UserError(f"'{override.key_or_group}' is a group of keys and takes no single value")
+        if OmegaConf.is_dict(OmegaConf.select(base, key)) and not isinstance(override.value(), dict):
+            raise UserError(f"'{key}' is a group of keys and takes no single value")
+    refuse_sweeping(parsed, sweeping)
 
 
 def _check_option(override: Override, options: list[str]) -> None:
+    if override.is_add():
+        raise UserError(f"'{override.input_line}': every group has a choice already; leave out the +")
     if override.is_delete():
         raise UserError(f"'{override.input_line}': the group '{override.key_or_group}' cannot be left out")
     chosen = list(_elements(override, options))
@@ -145,6 +152,10 @@ def _known(base: DictConfig, key: str) -> bool:
             return True
         node = node._get_node(part)
     return True
+
+
+def _is_open(key: str) -> bool:
+    return any(key.startswith(f"{parent}.") for parent in OPEN)
 
 
 def _leaves(node: DictConfig, prefix: str = "") -> Iterator[str]:

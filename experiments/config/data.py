@@ -21,18 +21,23 @@ def data_identity(config: DictConfig) -> str:
     """
     folder = Path(config.data.folder)
     try:
-        if not (folder / "manifest.json").is_file():
-            if "task" in config:
+        if "task" in config:
+            if not (folder / "manifest.json").is_file():
                 _prepare_task(config, folder)
-            else:
-                _prepare(config.data.name, folder)
+        elif _is_embedded(config.data.name, folder) or not (folder / "manifest.json").is_file():
+            _prepare(config.data.name, folder)
         return str(load_manifest(folder)["identity"])
     except DataError as error:
         raise UserError(str(error)) from error
 
 
+def _is_embedded(name: str, folder: Path) -> bool:
+    """Whether the data can be made here: then what is damaged, or of an earlier version, is made again."""
+    return name in EMBEDDED and folder.name == name
+
+
 def _prepare(name: str, folder: Path) -> None:
-    if name not in EMBEDDED or folder.name != name:
+    if not _is_embedded(name, folder):
         raise UserError(
             f"no prepared data in {folder}: run  python -m data_prep.{name}  (or make data-{name}), "
             "or set data.folder, or LRPE_DATA, to where it lies"

@@ -9,6 +9,8 @@ from typing import Any
 from fairseq import checkpoint_utils, tasks, utils
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from data_prep import check
+from data_prep.errors import DataError
 from experiments.engine import checkpoints
 from experiments.errors import UserError
 
@@ -28,8 +30,8 @@ def load(path: Path, data: Path | None = None, *, text: bool = True) -> tuple[An
     config = OmegaConf.create(state["cfg"])
     if data is not None:
         config.task.data = str(data)
-    if text and not (Path(config.task.data) / "dict.txt").is_file():
-        raise UserError(f"no prepared data in {config.task.data}: give another folder with data=...")
+    if text:
+        verify_data(Path(config.task.data))
     task = tasks.setup_task(config.task)
     with open_dict(config):
         config.model.compile = False
@@ -37,6 +39,18 @@ def load(path: Path, data: Path | None = None, *, text: bool = True) -> tuple[An
         [str(path)], task=task, state={**state, "cfg": config}
     )
     return models[0].eval(), config, task
+
+
+def verify_data(folder: Path) -> dict[str, Any]:
+    """The manifest of prepared data that is as it was prepared.
+
+    Raises:
+        UserError: it is missing or damaged; the message names the file.
+    """
+    try:
+        return check(folder)
+    except DataError as error:
+        raise UserError(f"{error} (data=... names another folder)") from error
 
 
 def batches(model: Any, config: DictConfig, task: Any, split: str, samples: int | None, cuda: bool) -> Iterator[Any]:

@@ -16,6 +16,13 @@ from experiments.engine.families import Family, family_of
 from experiments.errors import UserError, nearest
 
 NEVER = 1_000_000_000
+# Keys of fairseq's that import code, or start from weights that no identity knows.
+CLOSED = {
+    "common.user_dir": "it imports code",
+    "checkpoint.restore_file": "a run resumes from its own checkpoints; pretraining.checkpoint starts from others",
+    "checkpoint.finetune_from_model": "use pretraining.checkpoint to start from other weights",
+    "checkpoint.save_dir": "checkpoints lie in the run's folder; set paths.results",
+}
 
 
 def accumulation(config: DictConfig, world_size: int) -> tuple[int, int]:
@@ -138,7 +145,12 @@ def _merge_extra(merged: DictConfig, extra: dict[str, Any]) -> None:
     for section, values in extra.items():
         if section not in merged:
             raise UserError(f"engine.fairseq.{section}: fairseq has no such section{nearest(section, merged.keys())}")
+        if values is not None and not isinstance(values, dict):
+            raise UserError(f"engine.fairseq.{section}={values}: expected keys of fairseq's section {section}")
         for key, value in (values or {}).items():
+            if key == "_name" or (reason := CLOSED.get(f"{section}.{key}")):
+                why = "the family chooses it" if key == "_name" else reason
+                raise UserError(f"engine.fairseq.{section}.{key}: this key is closed: {why}")
             if key not in merged[section]:
                 raise UserError(
                     f"engine.fairseq.{section}.{key}: fairseq has no such key{nearest(key, merged[section].keys())}"

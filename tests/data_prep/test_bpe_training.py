@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections import Counter
@@ -17,6 +16,7 @@ from data_prep.bpe import BytePairEncoder, load_encoder
 from data_prep.bpe_training import train_encoder
 from data_prep.hub import HubError
 from data_prep.indexed_writer import read_tokens
+from data_prep.manifest import write_manifest
 from data_prep.verification import PublishedCounts
 
 from .support import ROOT, prepared_bytes, random_text, run, write_source
@@ -150,10 +150,10 @@ def test_a_folder_prepared_before_encodings_were_kept_is_stale(
         del manifest["files"][name]
     del manifest["bpe"]
     manifest["rules"] = {"tokens": "GPT-2 BPE", "dictionary": "RoBERTa's dict.txt"}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(folder, manifest)
     prepare_small(tmp_path, source)
     assert "was prepared by other rules and is prepared anew" in capsys.readouterr().err
-    assert "bpe" in check(folder, full=True)
+    assert "bpe" in check(folder)
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_killed_in_the_middle_then_started_again(
     assert done.returncode == 0, done.stderr
     assert visible(tmp_path) == ["wikitext2"]
     assert prepared_bytes(tmp_path / "wikitext2") == expected
-    check(tmp_path / "wikitext2", full=True)
+    check(tmp_path / "wikitext2")
 
 
 def test_a_keyboard_interrupt_leaves_nothing_and_says_so(tmp_path: Path, large_source: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 import data_prep
 from data_prep import DataError, check, load_manifest, prepare, wikitext2
 from data_prep.indexed_writer import read_tokens
+from data_prep.manifest import write_manifest
 from data_prep.verification import PublishedCounts
 
 from .support import prepared_bytes, write_source
@@ -38,7 +38,7 @@ def test_the_manifest_says_what_was_prepared_from_what(tmp_path: Path, source: P
     assert (manifest["vocabulary"], manifest["words"], manifest["counts"]) == (8, 3, "other")
     assert manifest["source"]["kind"] == "local"
     assert set(manifest["source"]["files"]) == {f"wiki.{split}.tokens" for split in ("train", "valid", "test")}
-    assert check(folder, full=True) == manifest
+    assert check(folder) == manifest
 
 
 def test_identity_is_of_the_prepared_data_and_not_of_where_it_came_from(tmp_path: Path, source: Path) -> None:
@@ -106,10 +106,10 @@ def test_a_damaged_folder_is_prepared_anew(
         (folder / "manifest.json").write_text("{")
     else:
         manifest = load_manifest(folder)
-        (folder / "manifest.json").write_text(json.dumps({**manifest, "rules": {"tokens": "older"}}))
+        write_manifest(folder, {**manifest, "rules": {"tokens": "older"}})
     prepare_small(tmp_path, source)
     assert prepared_bytes(folder) == good
-    check(folder, full=True)
+    check(folder)
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
@@ -118,9 +118,8 @@ def test_check_names_the_file_that_differs(tmp_path: Path, source: Path) -> None
     content = bytearray((folder / "valid.bin").read_bytes())
     content[0] ^= 1
     (folder / "valid.bin").write_bytes(content)
-    check(folder)  # the size is the same: the cheap check cannot see it
     with pytest.raises(DataError, match=r"valid.bin has SHA-256"):
-        check(folder, full=True)
+        check(folder)
     (folder / "valid.bin").write_bytes(content[:-1])
     with pytest.raises(DataError, match=r"valid.bin has 5 bytes and its manifest says 6"):
         check(folder)

@@ -80,7 +80,7 @@ def test_the_same_bytes_in_every_process_and_nothing_of_the_other_parts_is_impor
     code = (
         "import sys, data_prep\n"
         "folder = data_prep.prepare('pydoc', sys.argv[1])\n"
-        "data_prep.check(folder, full=True), data_prep.unigram_perplexity(folder, 'test')\n"
+        "data_prep.check(folder), data_prep.unigram_perplexity(folder, 'test')\n"
         "print(sorted({name.partition('.')[0] for name in sys.modules} & {'torch', 'fairseq', 'lrpe', 'experiments', "
         "'datasets', 'tokenizers', 'this', 'antigravity', 'turtle', 'tkinter', 'pydoc_data'}))"
     )

@@ -1,1 +1,1 @@
-"""Faults on purpose, one file a kind: `make test-faults`; what is not marked `faults` is a sample for `make test`."""
+"""Faults on purpose: one file a kind. Marked tests are `make test-faults`, a sample without the mark `make test`."""

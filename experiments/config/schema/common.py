@@ -5,12 +5,13 @@ What is not in a schema is refused, and so is a value of another type.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from omegaconf import MISSING, DictConfig
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from experiments.errors import UserError
 
@@ -225,12 +226,22 @@ MINIMUM: dict[str, float] = {
 RATES = ("model.dropout", "model.activation_dropout", "model.attention_dropout")
 
 
+LARGEST_SEED = 2**32 - 1  # numpy's
+NAMED = ("encoding.label", "profile.name", "data.name")  # what becomes part of a path
+_NAME = re.compile(r"\w[\w.+-]*", re.ASCII)
+
+
 def check_common(config: DictConfig) -> None:
     """Combinations that no family can have.
 
     Raises:
         UserError: naming the keys.
     """
+    for key in NAMED:
+        if not _NAME.fullmatch(name := OmegaConf.select(config, key)):
+            raise UserError(f"{key}={name}: a name is of letters, digits, - and _; folders are called by it")
+    if config.seed > LARGEST_SEED:
+        raise UserError(f"seed={config.seed}: expected a number of at most {LARGEST_SEED}")
     model, recipe = config.model, config.recipe
     if model.embed_dim % model.num_heads:
         raise UserError(f"model.embed_dim={model.embed_dim} is not a multiple of model.num_heads={model.num_heads}")

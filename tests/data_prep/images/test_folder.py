@@ -30,7 +30,7 @@ def prepare_small(tmp_path: Path, source: Path, **options: Any) -> Path:
 
 def test_images_are_found_labelled_and_left_where_they_are(tmp_path: Path, source: Path) -> None:
     folder = prepare_small(tmp_path, source)
-    manifest = check(folder, full=True)
+    manifest = check(folder)
     assert (manifest["kind"], manifest["classes"], manifest["counts"]) == ("images", 3, "other")
     assert manifest["splits"]["train"]["images"] == 9
     assert manifest["splits"]["valid"]["images"] == 6

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 import pytest
 
 from data_prep import TASKS, DataError, check, load_manifest, prepare, prepare_task
+from data_prep.manifest import write_manifest
 from data_prep.sentence_tasks.catalogue import GLUE
 
 from ..support import write_source
@@ -21,7 +21,7 @@ def test_every_task_of_glues_own_files(tmp_path: Path, tokens: Path, name: str) 
     write_task(tmp_path / "glue", name)
     folder = prepare_small(tmp_path, name, tokens)
     assert folder == tmp_path / "out" / "glue" / "wikitext2" / name
-    manifest = check(folder, full=True)
+    manifest = check(folder)
     assert (manifest["name"], manifest["task"], manifest["counts"]) == (f"glue_{name}", name, "other")
     assert manifest["labels"] == list(task.labels)
     assert (manifest["pair"], manifest["regression"]) == (task.pair, task.regression)
@@ -107,12 +107,12 @@ def test_a_damaged_or_stale_folder_is_prepared_anew(
     elif damage == "remove":
         (folder / "label" / "valid.idx").unlink()
     elif damage == "rules":
-        (folder / "manifest.json").write_text(json.dumps({**manifest, "rules": {"tokens": "older"}}))
+        write_manifest(folder, {**manifest, "rules": {"tokens": "older"}})
     else:
-        (folder / "manifest.json").write_text(json.dumps({**manifest, "tokens": {"name": "x", "identity": "0"}}))
+        write_manifest(folder, {**manifest, "tokens": {"name": "x", "identity": "0"}})
     assert prepare_small(tmp_path, "mrpc", tokens) == folder
     assert all_bytes(folder) == good
-    check(folder, full=True)
+    check(folder)
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 

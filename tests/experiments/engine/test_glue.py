@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import zipfile
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 import torch
 
 from data_prep import TASKS, prepare_task
+from data_prep.manifest import write_manifest
 from experiments.config import compose, identity, run_directory
 from experiments.config.pretraining import pretraining_config
 from experiments.engine import checkpoints
@@ -259,9 +259,7 @@ def test_the_zip_that_glue_takes(results: Path, data: Path, tmp_path: Path) -> N
     for task in TASKS:
         if not TASKS[task].embedded and not (tables / task).exists():
             (tables / task).mkdir()
-            (tables / task / "manifest.json").write_text(
-                json.dumps({"schema": 1, "identity": task, "files": {}, "splits": {}})
-            )
+            write_manifest(tables / task, {"schema": 1, "identity": task, "files": {}, "splits": {}})
     try:
         with pytest.raises(UserError, match="MNLI-m.tsv: python -m experiments.train experiment=glue"):
             collect(words, partial=False)

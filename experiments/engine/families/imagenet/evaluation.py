@@ -113,6 +113,7 @@ def open_images(
         if images is not None:
             found: ImageSplit | LooseImages = LooseImages(images, classes)
         else:
+            loading.verify_data(folder)
             found = ImageSplit(folder, split or ("test" if (folder / "test.arrow").is_file() else "valid"))
     except DataError as error:
         raise UserError(str(error)) from error

@@ -1,0 +1,145 @@
+"""Nothing that is read runs code, and no secret is written down."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from data_prep import DataError, prepare
+from experiments.config import compose
+from experiments.errors import UserError
+from tests.experiments.conftest import ROOT, TINY, run_module
+from tests.faults.commands import call
+from tests.faults.counts import Tally
+
+PLANTED = "Sup3rSecretValue0123456789"
+
+
+class Hostile:
+    def __init__(self, bait: Path) -> None:
+        self.bait = bait
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, (f"touch {self.bait}",)
+
+
+def hostile_checkpoint(path: Path, bait: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"optimizer_history": [{"num_updates": 1}], "model": Hostile(bait), "cfg": Hostile(bait)}, path)
+    return path
+
+
+@pytest.mark.parametrize("command", ["evaluate", "generate", "inspect"])
+def test_a_hostile_checkpoint_is_refused_by_every_command(command: str, tmp_path: Path, tally: Tally) -> None:
+    bait = tmp_path / "bait"
+    path = hostile_checkpoint(tmp_path / "checkpoints" / "checkpoint_best.pt", bait)
+    with tally("hostile pickle") as how:
+        assert str(path) in call(f"experiments.{command}", f"checkpoint={path}").message
+        assert not bait.exists()
+        how.append("refused")
+
+
+@pytest.mark.faults
+def test_a_hostile_start_of_a_fine_tuning_is_refused(
+    tmp_path: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LRPE_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("LRPE_RESULTS", str(tmp_path / "results"))
+    bait = tmp_path / "bait"
+    path = hostile_checkpoint(tmp_path / "model.pt", bait)
+    words = ["experiment=glue", "task=pydoc_order", "tracker=disabled", "pretraining.start=checkpoint"]
+    with tally("hostile pickle") as how:
+        said = call("experiments.train", *words, f"pretraining.checkpoint={path}", seconds=120).message
+        assert str(path) in said
+        assert not bait.exists()
+        how.append("refused")
+
+
+REACHING = [
+    "hydra.callbacks.x={_target_: os.system}",
+    "+hydra.callbacks.x._target_=os.system",
+    "hydra.sweeper._target_=os.system",
+    "hydra.launcher._target_=os.system",
+    "hydra/launcher=../../../../tmp/evil",
+    "+encoding=../../../../tmp/evil",
+    "encoding=../../../../tmp/evil",
+    "hydra.searchpath=[file:///tmp]",
+    "hydra.job.env_set.X=1",
+    "model={_target_: os.system}",
+    "+encoding.options._target_=os.system",
+    "+encoding.options.x={y: [{_target_: os.system}]}",
+    "tracker.project=${oc.env:WANDB_API_KEY}",
+    "tracker.project='${oc.env:WANDB_API_KEY}'",
+    "tracker.project=${oc.${encoding.label}:WANDB_API_KEY}",
+    "encoding.label=../../outside",
+    "+local=../../../tmp/evil",
+]
+
+
+@pytest.mark.parametrize("word", REACHING)
+def test_an_override_reaches_no_code_and_no_environment(word: str, tally: Tally) -> None:
+    with tally("reaching override") as how:
+        with pytest.raises(UserError):
+            compose([word])
+        how.append("refused")
+
+
+@pytest.mark.parametrize(
+    "flag", ["--config-dir=/tmp", "-cd", "--config-path=/tmp", "-cn", "--experimental-rerun=x.pickle", "-p"]
+)
+def test_a_flag_reads_no_other_config(flag: str, tally: Tally) -> None:
+    with tally("reaching flag") as how:
+        assert flag in call("experiments.train", flag).message
+        how.append("refused")
+
+
+def test_nothing_of_the_data_is_unpacked_or_unpickled() -> None:
+    """Archives are never opened, so no path in one can lead outside; no loader runs what it reads."""
+    forbidden = {"tarfile", "pickle", "marshal", "shelve", "dill"}
+    for folder in ("lrpe", "data_prep", "experiments"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                assert not forbidden & set(names), path
+                if isinstance(node, ast.Attribute):
+                    assert node.attr not in ("unpack_archive", "extractall", "unsafe_load", "full_load"), path
+
+
+def test_an_archive_is_no_source(tmp_path: Path) -> None:
+    archive = tmp_path / "cifar.tar"
+    with tarfile.open(archive, "w") as file:
+        file.addfile(tarfile.TarInfo("../escaped"))
+    with pytest.raises(DataError, match=r"cifar\.tar"):
+        prepare("cifar10", tmp_path / "out", archive)
+    assert not (tmp_path.parent / "escaped").exists()
+
+
+@pytest.mark.faults
+def test_planted_secrets_reach_no_file_and_no_terminal(
+    tiny_data: Path, tmp_path: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("WANDB_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "DATABASE_PASSWORD"):
+        monkeypatch.setenv(name, PLANTED)
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:{PLANTED}@proxy.invalid:1")
+    results = tmp_path / "results"
+    short = ["recipe.max_update=2", "recipe.warmup_updates=1", "recipe.validate_interval_updates=2"]
+    words = [word for word in TINY if not word.startswith("tracker")] + short
+    said = []
+    with tally("planted secret", 6):
+        for module, own in (
+            ("experiments.train", [*words, "tracker=offline", f"tracker.project=hf_{PLANTED}"]),
+            ("experiments.table", ["table=alm", "rows=none", "seeds=1", *words, "tracker=offline"]),
+            ("experiments.dashboard", []),
+        ):
+            done = run_module(module, tiny_data, results, *own)
+            said += [done.stdout, done.stderr]
+        assert not [text for text in said if PLANTED in text]
+        found = [path for path in results.rglob("*") if path.is_file() and PLANTED.encode() in path.read_bytes()]
+        assert not found, json.dumps([str(path) for path in found], indent=1)
