@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from experiments.errors import exit_on_user_error
+from experiments.exit_codes import code_after
 from experiments.figures import Series, draw_training_curves
 from experiments.records import Record, RunFolder
 from experiments.tables.aggregate import Results, aggregate
@@ -39,7 +40,7 @@ def main(
 ) -> int:
     """The whole command; ``resolve`` (config to folder) and ``launch`` (command to exit code) can be replaced.
 
-    Returns 0, 1 where runs failed, or 128 + signal where it was stopped.
+    Returns 0, 1 where runs failed, or what :func:`experiments.exit_codes.code_after` says where it was stopped.
 
     Raises:
         UserError: bad input, before anything is trained.
@@ -66,7 +67,7 @@ def main(
                 failures += _do(measurements, plan, console, launch)
         except Stopped as stopped:
             _say(console, "stopped; finished runs are kept, and the same command goes on from the last checkpoints")
-            return 128 + stopped.number
+            return code_after(stopped.number)
     records = plan.finished()
     results = aggregate(spec, plan.rows, plan.columns, request.protocols, len(plan.seeds), records, reference.figures)
     _render(plan, results, reference, console)

@@ -33,7 +33,7 @@ from rich.text import Text
 
 from experiments.config import compose, run_directory
 from experiments.errors import UserError, exit_on_user_error
-from experiments.exit_codes import REQUEUE, SIGNALLED, was_stopped
+from experiments.exit_codes import REQUEUE, SIGNALLED, code_after, was_stopped
 from experiments.records import load_record
 from experiments.runs import presentation as show
 from experiments.tables.runner import Children, Stopped, stopping_on_signals
@@ -74,7 +74,7 @@ def main(
         _train(study, request, resolve, launch, console)
     except Stopped as stopped:
         show.say(console, "stopped; the same command goes on, the trial that was running included")
-        return SIGNALLED + stopped.number
+        return code_after(stopped.number)
     return _report(study, request, console)
 
 

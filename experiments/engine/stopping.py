@@ -28,7 +28,7 @@ import torch
 from fairseq import checkpoint_utils
 from fairseq_cli import train as fairseq_train
 
-from experiments.exit_codes import REQUEUE, SIGNALLED
+from experiments.exit_codes import code_after
 
 _validate_and_save = fairseq_train.validate_and_save
 _train = fairseq_train.train
@@ -41,7 +41,7 @@ class Interrupted(BaseException):
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
         self.number = number
-        self.code = SIGNALLED + number if number == signal.SIGINT else REQUEUE
+        self.code = code_after(number)
 
 
 class _InValidation(BaseException):

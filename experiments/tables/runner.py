@@ -15,6 +15,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
 
+from experiments.exit_codes import REQUEUE
 from experiments.manifest import available_cores, gpu_names
 from experiments.records import RunFolder
 from experiments.tables.aggregate import value_of
@@ -67,7 +68,7 @@ class Children:
         with open(log, "wb") if log else nullcontext() as out:
             with self._lock:
                 if self._stopping:
-                    return 128 + signal.SIGTERM
+                    return REQUEUE
                 process = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
@@ -114,7 +115,7 @@ def run_tasks(
     process works on (another table's, say) is waited for and not done twice.
 
     One worker: tasks write to this terminal. Several: each writes to a file in ``logs``, shares the cores, and has one
-    of the GPUs where there are several. Raises :class:`Stopped` (signals INT, TERM, HUP) once all have ended.
+    of the GPUs where there are several. Raises :class:`Stopped` (signals INT, TERM, HUP, USR1) once all have ended.
     """
     children = Children()
     start = launch or children.launch
@@ -172,7 +173,8 @@ def stopping_on_signals() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         raise Stopped(number)
 
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)  # the last: SLURM's warning
+    previous = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield
     finally:

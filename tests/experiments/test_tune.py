@@ -24,6 +24,7 @@ from rich.console import Console
 
 from experiments.config import compose
 from experiments.errors import UserError
+from experiments.exit_codes import REQUEUE
 from experiments.records import RunFolder
 from experiments.runs import scan
 from experiments.tables.runner import Stopped
@@ -254,7 +255,7 @@ def test_the_command_trains_for_real_and_survives_a_kill(tiny_data: Path, tmp_pa
             time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
         said, _ = process.communicate(timeout=60)
-    assert process.returncode == 143, said
+    assert process.returncode == REQUEUE, said
     assert [run.state for run in scan(tmp_path)] == ["interrupted"]
     done = subprocess.run(words, capture_output=True, check=False, timeout=240, **options)
     assert done.returncode == 0, done.stderr

@@ -148,6 +148,7 @@ def test_a_signal_ends_the_run_in_order_and_then_the_table(tmp_path: Path) -> No
         sys.exit(1)
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGUSR1, stop)
     print("started in group", os.getpgid(0), flush=True)
     time.sleep(60)
     '''
@@ -161,7 +162,7 @@ def test_a_signal_ends_the_run_in_order_and_then_the_table(tmp_path: Path) -> No
         sys.exit(128 + stopped.number)
     """
     path = tmp_path / "words"
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         path.unlink(missing_ok=True)
         process = subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(script), str(path)],
