@@ -11,7 +11,6 @@ A case that a kernel does not support runs in PyTorch whatever was asked for, wi
 from __future__ import annotations
 
 import os
-from functools import cache
 from importlib.util import find_spec
 
 import torch
@@ -21,10 +20,10 @@ from lrpe.encodings.validation import check_choice
 
 BACKENDS = ("definition", "torch", "triton")
 VARIABLE = "LRPE_BACKEND"
+HAS_TRITON = find_spec("triton") is not None
 KERNEL_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
-@torch.compiler.assume_constant_result
 def forced_backend() -> str | None:
     """The backend that LRPE_BACKEND names, or None.
 
@@ -60,13 +59,11 @@ def runs_triton(*tensors: Tensor) -> bool:
     return first.is_cuda or (forced == "triton" and first.device.type == "cpu" and interprets())
 
 
-@cache
 def has_triton() -> bool:
     """Whether Triton is installed."""
-    return find_spec("triton") is not None
+    return HAS_TRITON
 
 
-@torch.compiler.assume_constant_result
 def interprets() -> bool:
     """Whether kernels run in Triton's interpreter, on the CPU."""
     return os.environ.get("TRITON_INTERPRET") == "1"

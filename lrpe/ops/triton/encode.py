@@ -50,10 +50,8 @@ def encode(
     return outputs[0], outputs[1] if both else None
 
 
-def _settings(
-    query: Tensor, phases: Phases, positions: Tensor | None, offset: int, both: bool
-) -> dict[str, Any]:
-    batch, heads, length, width = query.shape
+def _settings(query: Tensor, phases: Phases, positions: Tensor | None, offset: int, both: bool) -> dict[str, Any]:
+    _, heads, length, width = query.shape
     theta, vector = phases.theta, phases.vector
     return {
         "theta": theta,

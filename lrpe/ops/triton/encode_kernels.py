@@ -127,9 +127,7 @@ def encode_backward(
             (query_grad_out, query_grad_out_strides) if which == 0 else (key_grad_out, key_grad_out_strides)
         )
         target, strides = (query_grad, query_grad_strides) if which == 0 else (key_grad, key_grad_strides)
-        da, db = load_parts(
-            row_pointers(upstream, up_strides, batch, head, rows), valid, ENCODED, BLOCK, OUT_LAYOUT
-        )
+        da, db = load_parts(row_pointers(upstream, up_strides, batch, head, rows), valid, ENCODED, BLOCK, OUT_LAYOUT)
         if LEARNED_ANGLES or LEARNED_VECTOR:
             out, out_strides = (query_out, query_out_strides) if which == 0 else (key_out, key_out_strides)
             a, b = load_parts(row_pointers(out, out_strides, batch, head, rows), valid, ENCODED, BLOCK, OUT_LAYOUT)
