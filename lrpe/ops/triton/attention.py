@@ -63,7 +63,7 @@ def attend(
     vector = None if phases is None else phases.vector
     layout = "halves" if phases is None else phases.layout
     rotated = phases is not None
-    out, total, end, end_sum = _attend(
+    out, _, end, end_sum = _attend(
         query, key, value, theta, vector, log_decay, key_padding_mask,
         None if state is None else state.key_value, None if state is None or not denominator else state.key_sum,
         layout, rotated, offset, denominator, eps, return_state, segment,

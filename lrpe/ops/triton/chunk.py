@@ -10,14 +10,20 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from lrpe.backend import interprets
 from lrpe.ops.triton.rotation import reflect, rotate, rotation_at, unit
 from lrpe.ops.triton.rows import load_matrix, load_parts, load_vector
+
+INTERPRETED = tl.constexpr(interprets())  # the interpreter takes bfloat16's bits for integers in products
 
 
 @triton.jit
 def product(x, y, INNER: tl.constexpr, PRECISION: tl.constexpr):
     """x y in INNER, summed in float32."""
-    return tl.dot(x.to(INNER), y.to(INNER), input_precision=PRECISION)
+    x, y = x.to(INNER), y.to(INNER)
+    if INTERPRETED:
+        x, y = x.to(tl.float32), y.to(tl.float32)
+    return tl.dot(x, y, input_precision=PRECISION)
 
 
 @triton.jit
