@@ -191,24 +191,22 @@ def attend_backward(
         kept = decayed(rate, size, DECAYED)
         since = power(rate, rows - begin + 1, DECAYED)[:, None]
         until = power(rate, size - 1 - (rows - begin), DECAYED)[:, None]
-        slope = tl.zeros((CHUNK,), tl.float32)
+        inverse, slope = tl.full((CHUNK,), 1.0, tl.float32), tl.zeros((CHUNK,), tl.float32)
+        score_grad = product(g, tl.trans(v), raw, PRECISION)
         if NORMALISED:
             sums = tl.load(total + rows, mask=valid, other=1.0)
             inverse, slope = denominator_gradient(
                 grad_out, out, rows, valid, sums, grad_out_strides, out_strides, eps, VALUES, BLOCK_V
             )
             slope = tl.where(slab == 0, slope, 0.0)
-            g = (g.to(tl.float32) * inverse[:, None]).to(INNER)
-            score_grad = product(g, tl.trans(v), INNER, PRECISION) + slope[:, None]
-        else:
-            score_grad = product(g, tl.trans(v), raw, PRECISION)
+            score_grad = score_grad * inverse[:, None] + slope[:, None]
         score_grad *= inside_decay
         positions = (offset + rows).to(tl.float32)
         if forwards:
             da, db = product(g, tl.trans(a), INNER, PRECISION), product(g, tl.trans(b), INNER, PRECISION)
             if NORMALISED:
-                da += slope[:, None] * za[None, :]
-                db += slope[:, None] * zb[None, :]
+                da = da * inverse[:, None] + slope[:, None] * za[None, :]
+                db = db * inverse[:, None] + slope[:, None] * zb[None, :]
             da = da * since + product(score_grad, ka, INNER, PRECISION)
             db = db * since + product(score_grad, kb, INNER, PRECISION)
             angle_grad, u_grad, w_grad = unencode(
@@ -225,7 +223,7 @@ def attend_backward(
             scores = product(qa, tl.trans(ka), raw, PRECISION) + product(qb, tl.trans(kb), raw, PRECISION)
             scores *= inside_decay
             dv = product(ka, a, INNER, PRECISION) + product(kb, b, INNER, PRECISION)
-            dv = dv * until + product(tl.trans(scores), g, INNER, PRECISION)
+            dv = dv * until + product(tl.trans(scores * inverse[:, None]), g, INNER, PRECISION)
             tl.store(
                 value_grad + (wide * value_grad_strides[2])[:, None] + columns[None, :],
                 dv.to(value_grad.dtype.element_ty),
@@ -243,8 +241,8 @@ def attend_backward(
                 ka, kb, da, db, u, w, cosine, sine, angle_grad, u_grad, w_grad,
                 WIDTH, BLOCK, LAYOUT, ROTATED, REFLECTED, LEARNED_ANGLES, LEARNED_VECTOR,
             )  # fmt: skip
-            a = a * kept + product(tl.trans(qa * since), g, INNER, PRECISION)
-            b = b * kept + product(tl.trans(qb * since), g, INNER, PRECISION)
+            a = a * kept + product(tl.trans(qa * since * inverse[:, None]), g, INNER, PRECISION)
+            b = b * kept + product(tl.trans(qb * since * inverse[:, None]), g, INNER, PRECISION)
             if NORMALISED:
                 za = za * kept + tl.sum(qa * since * slope[:, None], axis=0)
                 zb = zb * kept + tl.sum(qb * since * slope[:, None], axis=0)

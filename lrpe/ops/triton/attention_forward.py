@@ -110,7 +110,7 @@ def summarise_segments(
                 value, out, rows, valid, sums, value_strides, out_strides, eps, VALUES, BLOCK_V
             )
             extra = weight * slope
-            v = (v.to(tl.float32) * inverse[:, None]).to(INNER)
+            weight *= inverse
         a += product(tl.trans(x * weight[:, None]), v, INNER, PRECISION)
         b += product(tl.trans(y * weight[:, None]), v, INNER, PRECISION)
         if NORMALISED:

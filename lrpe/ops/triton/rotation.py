@@ -64,7 +64,8 @@ def position_of(positions, rows, valid, offset, axis: tl.constexpr, AXES: tl.con
     """Coordinates of the tokens ``rows`` on one axis: int64 [C]."""
     if GIVEN:
         return tl.load(positions + rows * AXES + axis, mask=valid, other=0)
-    return (offset + rows).to(tl.int64)
+    else:  # noqa: RET505 - the compiler visits what follows a return
+        return (offset + rows).to(tl.int64)
 
 
 @triton.jit
@@ -99,4 +100,5 @@ def rotate_back(a, b, cosine, sine, REAL: tl.constexpr):
     first = a * cosine + b * sine
     if REAL:
         return first, tl.zeros_like(first)
-    return first, b * cosine - a * sine
+    else:  # noqa: RET505 - the compiler visits what follows a return
+        return first, b * cosine - a * sine

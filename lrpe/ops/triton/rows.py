@@ -54,9 +54,13 @@ def part_places(WIDTH: tl.constexpr, BLOCK: tl.constexpr, LAYOUT: tl.constexpr):
     j = tl.arange(0, BLOCK)
     if LAYOUT == "neighbours":
         first, second = 2 * j, 2 * j + 1
-        return first, first < WIDTH, second, second < WIDTH
-    count: tl.constexpr = WIDTH if LAYOUT == "real" else (WIDTH + 1) // 2
-    return j, j < count, count + j, count + j < (0 if LAYOUT == "real" else WIDTH)
+        end: tl.constexpr = WIDTH
+        count: tl.constexpr = WIDTH
+    else:
+        count: tl.constexpr = WIDTH if LAYOUT == "real" else (WIDTH + 1) // 2
+        end: tl.constexpr = 0 if LAYOUT == "real" else WIDTH
+        first, second = j, count + j
+    return first, first < count, second, second < end
 
 
 @triton.jit

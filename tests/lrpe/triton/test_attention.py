@@ -57,7 +57,9 @@ def test_attention_is_the_definition_with_its_gradients(
             out, end = linear_attention(query, key, value, form="chunked", state=state, return_state=True, **options)
         else:
             out, end = attend(query, key, value, state=state, return_state=True, segment=segment, **options)
-        loss = (out.double() * torch.arange(value_dim).cos()).sum() + end.key_value.double().cos().sum()
+        loss = (out.double() * torch.arange(value_dim).cos()).sum() + (
+            end.key_value.double() * torch.arange(value_dim).sin()
+        ).sum()
         results.append((out, end.key_value, *torch.autograd.grad(loss, [query, key, value, start])))
     for found, exact in zip(*results, strict=True):
         assert relative(found, exact) < BOUNDS[dtype]
