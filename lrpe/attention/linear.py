@@ -9,7 +9,10 @@ from torch import Tensor, nn
 
 from lrpe.attention.feature_maps import build_feature_map
 from lrpe.attention.projections import AttentionLayer, check_padding, head_dim_of
+from lrpe.backend import runs_triton
 from lrpe.encodings.base import Encoding
+from lrpe.encodings.lrpe import LRPE
+from lrpe.encodings.lrpe.module import MAX_KERNEL_DIM
 from lrpe.ops import LinearAttentionState, linear_attention
 
 NORMALISERS = ("denominator", "layernorm", "rmsnorm")
@@ -114,6 +117,8 @@ class LinearAttention(AttentionLayer):
         query, key, value = self.project(x)
         plain_query = self.feature_map(query, offset=offset, is_query=True)
         plain_key = self.feature_map(key, offset=offset, is_query=False)
+        if positions is None and self._fuses(plain_query, plain_key, value):
+            return self._attend_fused(plain_query, plain_key, value, state, offset, mask, keep_state)
         query, key = self.encode(plain_query, plain_key, positions=positions, offset=offset)
         plain = self.normaliser == "denominator" and self.denominator_from == "plain"
         result = linear_attention(
@@ -133,4 +138,40 @@ class LinearAttention(AttentionLayer):
             return_state=keep_state,
         )
         out, after = result if keep_state else (result, None)
+        return self.output_projection(self.norm(self.join(out))), after
+
+    def _fuses(self, query: Tensor, key: Tensor, value: Tensor) -> bool:
+        """Whether one kernel can encode and attend."""
+        if not (self.causal and isinstance(self.encoding, LRPE) and self.encoding.ndim == 1):
+            return False
+        own = self.normaliser == "denominator" and self.denominator_from == "plain"
+        if own or self.encoding.kernel_layout is None or value.shape[-1] > MAX_KERNEL_DIM:
+            return False
+        return runs_triton(query, key, value)
+
+    def _attend_fused(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        state: LinearAttentionState | None,
+        offset: int,
+        mask: Tensor | None,
+        keep_state: bool,
+    ) -> tuple[Tensor, LinearAttentionState | None]:
+        from lrpe.ops.triton.attention import attend
+
+        out, after = attend(
+            query,
+            key,
+            value,
+            phases=self.encoding.phases(),
+            offset=offset,
+            log_decay=self.encoding.log_decay,
+            denominator=self.normaliser == "denominator",
+            eps=self.eps,
+            key_padding_mask=mask,
+            state=state,
+            return_state=keep_state,
+        )
         return self.output_projection(self.norm(self.join(out))), after

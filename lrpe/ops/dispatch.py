@@ -7,9 +7,11 @@ from difflib import get_close_matches
 import torch
 from torch import Tensor
 
+from lrpe.backend import runs_definition, runs_triton
 from lrpe.ops import chunked, definition, recurrent
 from lrpe.ops.state import LinearAttentionState
 
+MAX_KERNEL_DIM = 512  # of query and key (256 features, doubled by the unitary core); values: half of it
 FORMS = ("auto", "definition", "chunked", "recurrent")
 
 
@@ -61,6 +63,19 @@ def linear_attention(
             ``causal`` and ``denominator``.
     """
     _check(query, key, value, causal, log_decay, key_padding_mask, form, chunk_size, state)
+    if form == "auto" and runs_definition():
+        form = "definition"
+    in_kernel = form == "auto" and causal and denominator_query is None and query.shape[-1] <= MAX_KERNEL_DIM
+    if in_kernel and value.shape[-1] <= MAX_KERNEL_DIM // 2 and runs_triton(query, key, value):
+        from lrpe.ops.triton.attention import attend
+
+        if denominator and state is not None:
+            _key_sum(state)
+        out, after = attend(
+            query, key, value, log_decay=log_decay, denominator=denominator, eps=eps,
+            key_padding_mask=key_padding_mask, state=state, return_state=return_state,
+        )  # fmt: skip
+        return (out, after) if return_state else out
     dtype, work = value.dtype, torch.float64 if value.dtype == torch.float64 else torch.float32
     query, key, value = query.to(work), key.to(work), value.to(work)
     log_decay = None if log_decay is None else log_decay.detach().to(work)

@@ -126,6 +126,17 @@ class Angles(nn.Module):
             angle = coordinates[:, None] * values[0, :, None]
         return reduce_turns(angle).to(dtype)
 
+    def linear_form(self) -> Tensor:
+        """theta ``(axes, 1 or heads, count)`` with angle_j = sum_a c_a theta_aj for :meth:`coordinates` c."""
+        if self.ndim > 1 and self.axes == "split":
+            axis = torch.arange(self.ndim, device=self.values.device)
+            return self.values * (self.axis_of == axis[:, None])[:, None]
+        return self.values
+
+    def coordinates(self, positions: Tensor) -> Tensor:
+        """What :meth:`linear_form` is multiplied by, at positions Int[batch length ndim]."""
+        return positions.sum(-1, keepdim=True) if self.axes == "shared" else positions
+
     @torch.no_grad()
     def at(self, position: tuple[int, ...]) -> Tensor:
         """The definition at one position, one angle after the other: Float64[heads count]."""

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from lrpe.backend import runs_triton
 from lrpe.encodings.base import Encoding, Plan
 from lrpe.encodings.lrpe.angles import Angles
 from lrpe.encodings.lrpe.core import Core
 from lrpe.encodings.lrpe.decay import build_log_decay
 from lrpe.encodings.lrpe.permutation import Permutation
-from lrpe.encodings.lrpe.projections import build_projection
+from lrpe.encodings.lrpe.projections import Householder, Identity, OddEven, build_projection
 from lrpe.encodings.lrpe.rotation import Rotation
 from lrpe.encodings.lrpe.unitary import Unitary
 from lrpe.encodings.seeding import seeded_generator
 from lrpe.encodings.validation import check_choice
 
+if TYPE_CHECKING:
+    from lrpe.ops.triton.phases import Phases
+
+MAX_KERNEL_DIM = 256
 CORES = ("orthogonal", "orthogonal_mixed", "unitary", "permutation")
 
 
@@ -108,6 +114,46 @@ class LRPE(Encoding):
     @property
     def log_decay(self) -> Tensor | None:
         return self._log_decay
+
+    def forward(
+        self, query: Tensor, key: Tensor, *, positions: Tensor | None = None, offset: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        if query.shape == key.shape and self.kernel_layout is not None and runs_triton(query, key):
+            self._check(query, "query")
+            self._check(key, "key")
+            return self._encode_in_kernel(query, key, positions, offset)
+        return super().forward(query, key, positions=positions, offset=offset)
+
+    forward.__doc__ = Encoding.forward.__doc__
+
+    @property
+    def kernel_layout(self) -> str | None:
+        """Where the kernels find complex features in a head's, see ``lrpe.ops.triton.phases``; None: no kernel."""
+        if self.head_dim > MAX_KERNEL_DIM:
+            return None
+        plain = isinstance(self.projection, (Identity, Householder))
+        if isinstance(self.core, Unitary):
+            return "real" if plain else None
+        if isinstance(self.core, Rotation):
+            return "neighbours" if plain else "halves" if isinstance(self.projection, OddEven) else None
+        return None
+
+    def phases(self) -> Phases:
+        """What the kernels need of an encoding that has a ``kernel_layout``."""
+        from lrpe.ops.triton.phases import Phases
+
+        vector = self.projection.vector if isinstance(self.projection, Householder) else None
+        return Phases(self.core.angles.linear_form(), vector, self.kernel_layout)
+
+    def _encode_in_kernel(
+        self, query: Tensor, key: Tensor, positions: Tensor | None, offset: int
+    ) -> tuple[Tensor, Tensor]:
+        from lrpe.ops.triton.encode import encode
+
+        coordinates = None
+        if positions is not None or self.ndim > 1 or not isinstance(offset, int):
+            coordinates = self.core.angles.coordinates(self._resolve(query, positions, offset))
+        return encode(query, key, self.phases(), coordinates, offset)
 
     def matrix(self, position: int | Sequence[int] | Tensor) -> Tensor:
         core = self.core.matrix(self._position_tuple(position))

@@ -1,0 +1,69 @@
+"""Which implementation runs: the environment variable LRPE_BACKEND, or what suits the tensors at hand.
+
+- ``definition``: the formulas as they are written down, quadratic attention included.
+- ``torch``: PyTorch's operators.
+- ``triton``: the kernels of :mod:`lrpe.ops.triton`; on a CPU only under Triton's interpreter (TRITON_INTERPRET=1).
+- unset: triton for CUDA tensors where Triton is installed, torch otherwise.
+
+A case that a kernel does not support runs in PyTorch whatever was asked for, with the same result.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+
+from lrpe.encodings.validation import check_choice
+
+BACKENDS = ("definition", "torch", "triton")
+VARIABLE = "LRPE_BACKEND"
+HAS_TRITON = find_spec("triton") is not None
+KERNEL_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+
+def forced_backend() -> str | None:
+    """The backend that LRPE_BACKEND names, or None.
+
+    Raises:
+        ValueError: an unknown one; the message names the nearest.
+    """
+    value = os.environ.get(VARIABLE, "")
+    return check_choice(VARIABLE, value, BACKENDS) if value else None
+
+
+def runs_definition() -> bool:
+    """Whether the formulas as they are written down are asked for."""
+    return forced_backend() == "definition"
+
+
+def runs_triton(*tensors: Tensor) -> bool:
+    """Whether the kernels are wanted for these tensors and can take their device and dtype.
+
+    Raises:
+        ValueError: LRPE_BACKEND is unknown.
+        RuntimeError: LRPE_BACKEND=triton, but Triton is not installed.
+    """
+    forced = forced_backend()
+    if forced not in (None, "triton"):
+        return False
+    if not has_triton():
+        if forced == "triton":
+            raise RuntimeError(f"{VARIABLE}=triton: Triton is not installed (pip install triton), or unset {VARIABLE}")
+        return False
+    first = tensors[0]
+    if first.dtype not in KERNEL_DTYPES or any(x.dtype != first.dtype or x.device != first.device for x in tensors):
+        return False
+    return first.is_cuda or (forced == "triton" and first.device.type == "cpu" and interprets())
+
+
+def has_triton() -> bool:
+    """Whether Triton is installed."""
+    return HAS_TRITON
+
+
+def interprets() -> bool:
+    """Whether kernels run in Triton's interpreter, on the CPU."""
+    return os.environ.get("TRITON_INTERPRET") == "1"

@@ -1,0 +1,246 @@
+"""Encoding as an operator of PyTorch: one launch forward, one backward (and one sum where something is learned)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import triton
+from torch import Tensor
+
+from lrpe.ops.triton.encode_kernels import encode_backward, encode_forward
+from lrpe.ops.triton.launch import FIXED_CHUNK, Kernel, block_of, rows_of
+from lrpe.ops.triton.phases import Phases, per_head, vector_gradient
+
+TUNED = {"chunks": (16, 32, 64, 128), "warps": (4, 8), "stages": (1,)}
+MAX_TILE = 8192  # complex features a program holds of query or key
+KEY = ("WIDTH", "LAYOUT", "REFLECTED", "COUNT", "AXES", "BOTH")
+
+
+def _fits(chunk: int, arguments: dict[str, Any]) -> bool:
+    return chunk * arguments["BLOCK"] <= MAX_TILE
+
+
+FORWARD = Kernel(encode_forward, **TUNED, key=KEY, fits=_fits)
+# The partial sums of a program are counted before the grid is known: the backward's block has one size.
+BACKWARD = Kernel(
+    encode_backward, chunks=(FIXED_CHUNK,), warps=(4, 8), stages=(1,), key=(*KEY, "LEARNED_ANGLES", "LEARNED_VECTOR")
+)
+
+
+def encode(
+    query: Tensor, key: Tensor | None, phases: Phases, positions: Tensor | None, offset: int
+) -> tuple[Tensor, Tensor | None]:
+    """Lambda^(s) P x for query and key in one launch.
+
+    Args:
+        query, key: ``(batch, heads, length, head_dim)`` of one shape and dtype (float32, bfloat16, float16), strided
+            as they are as long as features are contiguous; arithmetic is float32.
+        phases: Lambda and P.
+        positions: int64 ``(1 or batch, length, axes)``, or None for ``offset + arange(length)``.
+        offset: see there.
+
+    Returns:
+        The same with ``phases.encoded_dim(head_dim)`` features.
+    """
+    both = key is not None
+    outputs = _encode(
+        query, query if key is None else key, phases.theta, phases.vector, positions, phases.layout, offset, both
+    )
+    return outputs[0], outputs[1] if both else None
+
+
+def _settings(query: Tensor, phases: Phases, positions: Tensor | None, offset: int, both: bool) -> dict[str, Any]:
+    _, heads, length, width = query.shape
+    theta, vector = phases.theta, phases.vector
+    return {
+        "theta": theta,
+        "vector": query if vector is None else vector,
+        "positions": query if positions is None else positions,
+        "theta_strides": (theta.stride(0), theta.stride(1) if theta.shape[1] > 1 else 0),
+        "vector_stride": width if vector is not None and vector.shape[0] > 1 else 0,
+        "position_stride": length * theta.shape[0] if positions is not None and positions.shape[0] > 1 else 0,
+        "offset": offset,
+        "length": length,
+        "heads": heads,
+        "BLOCK": block_of(phases.parts(width)),
+        "WIDTH": width,
+        "ENCODED": phases.encoded_dim(width),
+        "COUNT": theta.shape[-1],
+        "AXES": theta.shape[0],
+        "LAYOUT": phases.layout,
+        "OUT_LAYOUT": phases.out_layout,
+        "REFLECTED": vector is not None,
+        "GIVEN": positions is not None,
+        "BOTH": both,
+    }
+
+
+def _grid(query: Tensor) -> Any:
+    batch, heads, length, _ = query.shape
+    return lambda meta: (batch * heads, triton.cdiv(length, meta["CHUNK"]))
+
+
+def _empty_outputs(query: Tensor, key: Tensor, layout: str, both: bool) -> tuple[Tensor, Tensor]:
+    width = 2 * query.shape[-1] if layout == "real" else query.shape[-1]
+
+    def like(x: Tensor) -> Tensor:  # heads beside features in memory, so that joining them later is no copy
+        batch, heads, length, _ = x.shape
+        return x.new_empty(batch, length, heads, width).transpose(1, 2)
+
+    return like(query), like(key) if both else query.new_empty(0)
+
+
+@torch.library.custom_op("lrpe::triton_encode", mutates_args=())
+def _encode(
+    query: Tensor,
+    key: Tensor,
+    theta: Tensor,
+    vector: Tensor | None,
+    positions: Tensor | None,
+    layout: str,
+    offset: int,
+    both: bool,
+) -> tuple[Tensor, Tensor]:
+    query, key, theta = rows_of(query), rows_of(key), theta.contiguous()
+    vector = None if vector is None else vector.contiguous()
+    positions = None if positions is None else positions.contiguous()
+    query_out, key_out = _empty_outputs(query, key, layout, both)
+    FORWARD(
+        _grid(query),
+        query=query,
+        key=key,
+        query_out=query_out,
+        key_out=key_out,
+        query_strides=query.stride()[:3],
+        key_strides=key.stride()[:3],
+        query_out_strides=query_out.stride()[:3],
+        key_out_strides=(key_out if both else query_out).stride()[:3],
+        **_settings(query, Phases(theta, vector, layout), positions, offset, both),
+    )
+    return query_out, key_out
+
+
+@_encode.register_fake
+def _(
+    query: Tensor,
+    key: Tensor,
+    theta: Tensor,
+    vector: Tensor | None,
+    positions: Tensor | None,
+    layout: str,
+    offset: int,
+    both: bool,
+) -> tuple[Tensor, Tensor]:
+    return _empty_outputs(query, key, layout, both)
+
+
+@torch.library.custom_op("lrpe::triton_encode_backward", mutates_args=())
+def _encode_backward(
+    query_out: Tensor,
+    key_out: Tensor,
+    query_grad_out: Tensor,
+    key_grad_out: Tensor,
+    theta: Tensor,
+    vector: Tensor | None,
+    positions: Tensor | None,
+    layout: str,
+    offset: int,
+    both: bool,
+    learned_angles: bool,
+    learned_vector: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    query_grad_out, key_grad_out, theta = rows_of(query_grad_out), rows_of(key_grad_out), theta.contiguous()
+    vector = None if vector is None else vector.contiguous()
+    positions = None if positions is None else positions.contiguous()
+    batch, heads, length, encoded = query_out.shape
+    width = encoded // 2 if layout == "real" else encoded
+    query_grad, key_grad = _empty_gradients(query_out, both, width)
+    programs = triton.cdiv(length, FIXED_CHUNK)
+    axes, sets, count = theta.shape
+    theta_parts = theta.new_empty(
+        (batch * heads, programs, axes, count) if learned_angles else (0,), dtype=torch.float32
+    )
+    vector_parts = theta.new_empty((batch * heads, programs, width) if learned_vector else (0,), dtype=torch.float32)
+    BACKWARD(
+        _grid(query_out),
+        query_out=query_out,
+        key_out=key_out,
+        query_grad_out=query_grad_out,
+        key_grad_out=key_grad_out,
+        query_grad=query_grad,
+        key_grad=key_grad,
+        theta_parts=theta_parts,
+        vector_parts=vector_parts,
+        query_out_strides=query_out.stride()[:3],
+        key_out_strides=(key_out if both else query_out).stride()[:3],
+        query_grad_out_strides=query_grad_out.stride()[:3],
+        key_grad_out_strides=(key_grad_out if both else query_grad_out).stride()[:3],
+        query_grad_strides=query_grad.stride()[:3],
+        key_grad_strides=(key_grad if both else query_grad).stride()[:3],
+        LEARNED_ANGLES=learned_angles,
+        LEARNED_VECTOR=learned_vector,
+        **_settings(query_grad, Phases(theta, vector, layout), positions, offset, both),
+    )
+    theta_grad, vector_grad = theta.new_empty(0), theta.new_empty(0)
+    if learned_angles:
+        theta_grad = per_head(theta_parts, batch, heads, sets).transpose(0, 1).to(theta.dtype).contiguous()
+    if learned_vector and vector is not None:
+        vector_grad = vector_gradient(vector, per_head(vector_parts, batch, heads, vector.shape[0]))
+    return query_grad, key_grad, theta_grad, vector_grad
+
+
+def _empty_gradients(query_out: Tensor, both: bool, width: int) -> tuple[Tensor, Tensor]:
+    batch, heads, length, _ = query_out.shape
+
+    def empty() -> Tensor:
+        return query_out.new_empty(batch, length, heads, width).transpose(1, 2)
+
+    return empty(), empty() if both else query_out.new_empty(0)
+
+
+@_encode_backward.register_fake
+def _(
+    query_out: Tensor,
+    key_out: Tensor,
+    query_grad_out: Tensor,
+    key_grad_out: Tensor,
+    theta: Tensor,
+    vector: Tensor | None,
+    positions: Tensor | None,
+    layout: str,
+    offset: int,
+    both: bool,
+    learned_angles: bool,
+    learned_vector: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    encoded = query_out.shape[-1]
+    gradients = _empty_gradients(query_out, both, encoded // 2 if layout == "real" else encoded)
+    theta_grad = theta.new_empty(theta.shape if learned_angles else (0,))
+    vector_grad = vector.new_empty(vector.shape) if learned_vector and vector is not None else theta.new_empty(0)
+    return *gradients, theta_grad, vector_grad
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    _, _, theta, vector, positions, *ctx.options = inputs
+    ctx.save_for_backward(*output, theta, vector, positions)
+
+
+def _differentiate(ctx: Any, query_grad_out: Tensor, key_grad_out: Tensor) -> tuple[Tensor | None, ...]:
+    query_out, key_out, theta, vector, positions = ctx.saved_tensors
+    both = ctx.options[-1]
+    learned_angles, learned_vector = ctx.needs_input_grad[2], vector is not None and ctx.needs_input_grad[3]
+    query, key, angles, householder = _encode_backward(
+        query_out, key_out, query_grad_out, key_grad_out, theta, vector, positions, *ctx.options,
+        learned_angles, learned_vector,
+    )  # fmt: skip
+    return (
+        query,
+        key if both else None,
+        angles if learned_angles else None,
+        householder if learned_vector else None,
+        *[None] * 4,
+    )
+
+
+_encode.register_autograd(_differentiate, setup_context=_setup_context)

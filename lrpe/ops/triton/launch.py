@@ -1,0 +1,72 @@
+"""Launching kernels: counted, and tuned on a GPU for everything but lengths and offsets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import triton
+from torch import Tensor
+
+from lrpe.backend import interprets
+
+LAUNCHES: Counter[str] = Counter()  # by kernel, since the process began
+MAX_STATE = 16_384  # float32 elements of a state that a program keeps in registers: 64 KiB of the 256 of an SM
+FIXED_CHUNK = 32  # of the interpreter, which tunes nothing
+
+
+def block_of(parts: int) -> int:
+    """The power of two that holds ``parts`` complex features; matrix products need 16."""
+    return max(16, triton.next_power_of_2(parts))
+
+
+class Kernel:
+    """A kernel with the configurations among which the first call of each key chooses.
+
+    Args:
+        function: the ``triton.jit`` function; ``CHUNK`` is among its parameters.
+        chunks, warps, stages: choices of each.
+        key: names of what the choice depends on (no length, no offset).
+        fits: whether a chunk fits the arguments; the smallest chunk always does.
+    """
+
+    def __init__(
+        self,
+        function: Any,
+        *,
+        chunks: Sequence[int],
+        warps: Sequence[int],
+        stages: Sequence[int],
+        key: Sequence[str],
+        fits: Callable[[int, dict[str, Any]], bool] = lambda chunk, arguments: True,
+    ) -> None:
+        self.function = function
+        self.name = function.__name__
+        configs = [
+            triton.Config({"CHUNK": chunk}, num_warps=warp, num_stages=stage)
+            for chunk in chunks
+            for warp in warps
+            for stage in stages
+        ]
+
+        def prune(configs: list[triton.Config], arguments: dict[str, Any], **more: Any) -> list[triton.Config]:
+            given = {**arguments, **more}
+            fitting = [config for config in configs if fits(config.kwargs["CHUNK"], given)]
+            return fitting or [config for config in configs if config.kwargs["CHUNK"] == min(chunks)]
+
+        self.tuned = triton.autotune(configs, key=list(key), prune_configs_by={"early_config_prune": prune})(function)
+
+    def __call__(self, grid: Callable[[dict[str, Any]], tuple[int, ...]], **arguments: Any) -> None:
+        LAUNCHES[self.name] += 1
+        if interprets():
+            self.function[grid](**arguments, CHUNK=FIXED_CHUNK)
+            return
+        with torch.cuda.device(next(x for x in arguments.values() if isinstance(x, Tensor)).device):
+            self.tuned[grid](**arguments)
+
+
+def rows_of(x: Tensor) -> Tensor:
+    """x itself where its last axis is contiguous, else a copy: what the kernels take without copying."""
+    return x if x.stride(-1) == 1 else x.contiguous()

@@ -1,0 +1,93 @@
+"""Compile the kernels for a Hopper GPU on a machine without one: `python -m tests.lrpe.triton.aot`.
+
+A process of its own, without TRITON_INTERPRET: the interpreter hides what the compiler refuses.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+os.environ.pop("TRITON_INTERPRET", None)
+
+import torch
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from lrpe.encodings import LRPE
+from lrpe.ops.triton import attention, encode
+from lrpe.ops.triton.launch import Kernel
+
+POINTERS = {torch.float32: "*fp32", torch.bfloat16: "*bf16", torch.float16: "*fp16", torch.uint8: "*u8"}
+
+
+def _signature(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return POINTERS.get(value.dtype, "*i64")
+    if isinstance(value, tuple):
+        return tuple(_signature(item) for item in value)
+    return "fp32" if isinstance(value, float) else "i32"
+
+
+def compile_call(kernel: Kernel, arguments: dict[str, Any], warps: int, chunk: int) -> dict[str, Any]:
+    """Registers a thread, bytes spilled and shared memory of one call's kernel for compute capability 9.0."""
+    names = kernel.function.arg_names
+    constants = {name: value for name, value in {**arguments, "CHUNK": chunk}.items() if name.isupper()}
+    signature = {name: "constexpr" if name in constants else _signature(arguments[name]) for name in names}
+    # tensors and the strides that matter are multiples of 16, as those of head dimensions of 16 and more are
+    attributes = {(names.index(name),): [["tt.divisibility", 16]] for name in names if str(signature[name])[0] == "*"}
+    for name in names:
+        if isinstance(signature[name], tuple):
+            attributes |= {(names.index(name), i): [["tt.divisibility", 16]] for i in range(len(signature[name]))}
+    source = ASTSource(fn=kernel.function, signature=signature, constexprs=constants, attrs=attributes)
+    built = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": warps, "num_stages": 2})
+    with tempfile.TemporaryDirectory() as folder:
+        cubin = Path(folder, "kernel.cubin")
+        cubin.write_bytes(built.asm["cubin"])
+        tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
+        report = subprocess.run([tool, "-res-usage", cubin], capture_output=True, text=True).stdout
+    usage = {name: int(number) for name, number in re.findall(r"(REG|STACK|LOCAL):(\d+)", report)}
+    return {"kernel": kernel.name, "warps": warps, "chunk": chunk, "shared": built.metadata.shared, **usage}
+
+
+def calls(core: str, head_dim: int, dtype: torch.dtype) -> list[tuple[Kernel, dict[str, Any]]]:
+    """The arguments with which a layer's forward and backward call each kernel, segments included."""
+    recorded: list[tuple[Kernel, dict[str, Any]]] = []
+    original = Kernel.__call__
+    Kernel.__call__ = lambda self, grid, **arguments: recorded.append((self, arguments))  # type: ignore[method-assign]
+    try:
+        query, key, value = (torch.randn(1, 2, 256, head_dim, dtype=dtype, requires_grad=True) for _ in range(3))
+        phases = None
+        if core != "plain":
+            encoding = LRPE(
+                head_dim, 2, core=core, projection="householder", learn_angles=True, learn_projection=True, seed=0
+            )
+            phases = encoding.phases()
+            first, second = encode.encode(query, key, phases, None, 0)
+            (first.float().sum() + second.float().sum()).backward()
+        out, _ = attention.attend(
+            query, key, value, phases=phases, log_decay=torch.zeros(2), denominator=True, segment=128
+        )
+        out.float().sum().backward()
+    finally:
+        Kernel.__call__ = original  # type: ignore[method-assign]
+    return recorded
+
+
+def main() -> None:
+    cases = json.loads(sys.argv[1]) if len(sys.argv) > 1 else [["orthogonal", 64, "bfloat16", 4, 32]]
+    for core, head_dim, dtype, warps, chunk in cases:
+        for kernel, arguments in calls(core, head_dim, getattr(torch, dtype)):
+            row = {"core": core, "head_dim": head_dim, "dtype": dtype, "backward": arguments.get("BACKWARD")}
+            print(json.dumps({**row, **compile_call(kernel, arguments, warps, chunk)}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
