@@ -1,9 +1,11 @@
-"""Which implementation runs: the environment variable LRPE_BACKEND, or what suits the tensors at hand.
+"""Which implementation runs: PyTorch's operators, or what the environment variable LRPE_BACKEND asks for.
 
 - ``definition``: the formulas as they are written down, quadratic attention included.
-- ``torch``: PyTorch's operators.
+- ``torch``: PyTorch's operators; also where it is unset.
 - ``triton``: the kernels of :mod:`lrpe.ops.triton`; on a CPU only under Triton's interpreter (TRITON_INTERPRET=1).
-- unset: triton for CUDA tensors where Triton is installed, torch otherwise.
+
+The kernels wait to be asked for because they have been held to the definition in the interpreter and compiled for a
+Hopper GPU, but have not run on one: ``python -m benchmarks.gpu`` does both there.
 
 A case that a kernel does not support runs in PyTorch whatever was asked for, with the same result.
 """
@@ -46,17 +48,14 @@ def runs_triton(*tensors: Tensor) -> bool:
         ValueError: LRPE_BACKEND is unknown.
         RuntimeError: LRPE_BACKEND=triton, but Triton is not installed.
     """
-    forced = forced_backend()
-    if forced not in (None, "triton"):
+    if forced_backend() != "triton":
         return False
     if not has_triton():
-        if forced == "triton":
-            raise RuntimeError(f"{VARIABLE}=triton: Triton is not installed (pip install triton), or unset {VARIABLE}")
-        return False
+        raise RuntimeError(f"{VARIABLE}=triton: Triton is not installed (pip install triton), or unset {VARIABLE}")
     first = tensors[0]
     if first.dtype not in KERNEL_DTYPES or any(x.dtype != first.dtype or x.device != first.device for x in tensors):
         return False
-    return first.is_cuda or (forced == "triton" and first.device.type == "cpu" and interprets())
+    return first.is_cuda or (first.device.type == "cpu" and interprets())
 
 
 def has_triton() -> bool:

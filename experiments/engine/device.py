@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from experiments.errors import UserError
+from lrpe.backend import forced_backend
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,16 @@ def find_place(device: str) -> Place:
     """Read the place from the environment: torchrun's WORLD_SIZE, RANK and LOCAL_RANK, or SLURM's tasks.
 
     Raises:
-        UserError: a GPU is asked for where there is none.
+        UserError: a GPU is asked for where there is none, or LRPE_BACKEND is unknown.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError(
             "engine.device=cuda, but torch sees no GPU here: use engine.device=cpu, or install a CUDA build"
         )
+    try:
+        forced_backend()
+    except ValueError as error:
+        raise UserError(str(error)) from None
     if "WORLD_SIZE" not in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
         import submitit
 

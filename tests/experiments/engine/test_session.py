@@ -99,3 +99,9 @@ def test_records_hold_no_secret(tiny_data: Path, tmp_path: Path, monkeypatch: py
     for path in folder.rglob("*"):
         if path.is_file():
             assert b"0123456789abcdef" not in path.read_bytes(), path
+
+
+def test_an_unknown_backend_is_refused_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LRPE_BACKEND", "tritn")
+    with pytest.raises(UserError, match="LRPE_BACKEND='tritn'.*did you mean 'triton'"):
+        find_place("cpu")
