@@ -7,6 +7,7 @@ import gzip
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from experiments.records import now
 
 FORMAT = 1
 _FIELDS = ("tokens_per_second", "peak_memory_bytes", "wall_seconds", "updates", "tokens", "error")
+_ESCAPED = re.compile("[<\u2028\u2029\ud800-\udfff]")
 
 
 def make_snapshot(
@@ -54,13 +56,14 @@ def make_snapshot(
 def link_to(results: Path, page: Path) -> str:
     """The results folder as a relative link from a page."""
     relative = os.path.relpath(results.resolve(), page.resolve().parent)
-    return quote(Path(relative).as_posix())
+    return quote(os.fsencode(Path(relative).as_posix()))
 
 
 def to_json(snapshot: Mapping[str, Any]) -> str:
-    """JSON that may stand inside a ``script`` element: nothing in it can end that element or open a comment."""
+    """JSON that may stand inside a ``script`` element of a file in UTF-8: nothing in it can end that element or open a
+    comment, and half of a surrogate pair, which UTF-8 has no bytes for, is escaped too."""
     text = json.dumps(finite(snapshot), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 class _Columns:

@@ -103,10 +103,24 @@ def test_a_link_out_of_the_folder_is_not_followed(server: ThreadingHTTPServer, w
     assert get(server, "/runs/alm/rope-0123abcd/seed1/config.yaml")[0] == 404
 
 
-def test_another_host_name_and_other_methods_are_refused(server: ThreadingHTTPServer) -> None:
-    assert get(server, "/", Host="evil.example")[0] == 403
-    assert get(server, "/", Host=f"evil.example:{server.server_port}")[0] == 403
-    assert get(server, "/", Host="localhost:1")[0] == 200
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "[::1]"])
+def test_this_machine_is_served_by_each_of_its_names(server: ThreadingHTTPServer, name: str) -> None:
+    for host in (name, f"{name}:{server.server_port}"):
+        assert get(server, "/", Host=host)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "evil.example:80@localhost", "xlocalhost",
+     "0.0.0.0", "127.0.0.2", "[::]", "", " ", "localhost, evil.example", "evil.example/localhost"],
+)  # fmt: skip
+def test_another_host_name_is_refused(server: ThreadingHTTPServer, name: str) -> None:
+    for host in (name, f"{name}:{server.server_port}"):
+        for path in ("/", "/snapshot?since=0", "/runs/alm/rope-0123abcd/seed1/record.json"):
+            assert get(server, path, Host=host)[0] == 403
+
+
+def test_other_methods_are_refused(server: ThreadingHTTPServer) -> None:
     assert get(server, "/", method="POST")[0] == 501
     assert get(server, "/snapshot?since=x")[0] == 400
     status, content, headers = get(server, "/", method="HEAD")
