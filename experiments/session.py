@@ -133,7 +133,7 @@ def _train(config: DictConfig, fairseq: DictConfig, runs: RunFolder, place: Plac
         progress.record = record
         stack.enter_context(stopping.on_signals())
         try:
-            train(fairseq, runs.path / "train.log", progress, stopping, config.engine.threads)
+            train(fairseq, runs.path / "train.log", progress, stopping, config.engine)
             progress.close()
             metrics = family_of(config).final_metrics(config, runs.path, place)
             metrics["train_loss"] = next(
@@ -174,7 +174,7 @@ def _follow(config: DictConfig, fairseq: DictConfig, folder: Path, place: Place,
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with stopping.on_signals():
-            train(fairseq, folder / f"train.rank{place.rank}.log", progress, stopping, config.engine.threads)
+            train(fairseq, folder / f"train.rank{place.rank}.log", progress, stopping, config.engine)
     except Interrupted as stop:
         return stop.code
     return 0

@@ -13,25 +13,25 @@ from fairseq.distributed import utils as distributed
 from fairseq_cli.train import main as fairseq_main
 from omegaconf import DictConfig
 
-from experiments.engine import checkpoints, optimizer  # noqa: F401 - the optimizer registers itself
+from experiments.engine import checkpoints, numbers, optimizer  # noqa: F401 - the optimizer registers itself
 from experiments.engine.compatibility import LOGGER
 from experiments.engine.progress import Row, RunProgress
 from experiments.engine.stopping import Stopping
 
 
-def train(
-    fairseq: DictConfig, log: Path, progress: RunProgress, stopping: Stopping, threads: int | None = None
-) -> None:
+def train(fairseq: DictConfig, log: Path, progress: RunProgress, stopping: Stopping, engine: DictConfig) -> None:
     """Train as a FairseqConfig says; fairseq's own lines go to the file ``log``.
 
     Raises:
+        UserError: losses or gradients were not finite, more often than ``engine.max_skipped_updates``.
         Interrupted: ``stopping`` was asked by a signal.
     """
     checkpoints.install()
     stopping.install()
     checkpoints.forget_previous_run()
-    if threads:
-        torch.set_num_threads(threads)
+    if engine.threads:
+        torch.set_num_threads(engine.threads)
+    numbers.install(engine.max_skipped_updates)
     progress.check_validation = stopping.check_validation
     progress.install()
     with log_to(log):

@@ -7,13 +7,14 @@ import io
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch._dynamo
@@ -24,6 +25,7 @@ from experiments import session, train
 from experiments.config import compose
 from experiments.engine.progress import RunProgress
 from experiments.engine.stopping import Stopping
+from experiments.errors import UserError
 from experiments.records import RunFolder
 
 SERVER = multiprocessing.get_context("forkserver")
@@ -127,14 +129,25 @@ _PLACES: dict[str, Callable[[Moment, Callable[..., bool], Callable[[], None]], N
 }
 
 
-def _run(config: DictConfig, environment: Mapping[str, str], log: Path, moment: Moment | None) -> None:
+class Fault(Protocol):
+    """What happens to a process."""
+
+    def wait(self) -> None: ...
+
+
+def _run(config: DictConfig, environment: Mapping[str, str], log: Path, fault: Fault | None) -> None:
     with log.open("a") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
     os.environ.update(environment)
-    if moment is not None:
-        moment.wait()
-    raise SystemExit(train.run(config))
+    if fault is not None:
+        fault.wait()
+    try:
+        code = train.run(config)
+    except UserError as error:
+        code = 2
+        print(f"error: {error}", file=sys.stderr)
+    raise SystemExit(code)
 
 
 @dataclass(frozen=True)
@@ -154,22 +167,22 @@ class Command:
         """What its processes printed."""
         return self.results / "printed.txt"
 
-    def start(self, moment: Moment | None = None, **environment: str) -> BaseProcess:
+    def start(self, fault: Fault | None = None, **environment: str) -> BaseProcess:
         self.results.mkdir(parents=True, exist_ok=True)
-        process = SERVER.Process(target=_run, args=(self.config, environment, self.log, moment))
+        process = SERVER.Process(target=_run, args=(self.config, environment, self.log, fault))
         process.start()
         return process
 
-    def ends_with(self, code: int, moment: Moment | None = None) -> None:
+    def ends_with(self, code: int, fault: Fault | None = None) -> None:
         """Run it; a signal's number is negative.
 
         Raises:
             AssertionError: it ended otherwise.
         """
-        self.ended(self.start(moment), code, moment)
+        self.ended(self.start(fault), code, fault)
 
-    def ended(self, process: BaseProcess, code: int, moment: Moment | None = None) -> None:
+    def ended(self, process: BaseProcess, code: int, fault: Fault | None = None) -> None:
         process.join(SECONDS)
         if process.exitcode is None:
             process.kill()
-        assert process.exitcode == code, f"{moment}: exit code {process.exitcode}\n{self.log.read_text()[-3000:]}"
+        assert process.exitcode == code, f"{fault}: exit code {process.exitcode}\n{self.log.read_text()[-3000:]}"

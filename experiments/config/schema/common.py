@@ -149,6 +149,7 @@ class Engine:
     threads: int | None = None
     log_interval: int = MISSING
     keep_checkpoints: int = MISSING
+    max_skipped_updates: int = MISSING
     compile: bool = MISSING
     fairseq: dict[str, Any] = field(default_factory=dict)
 
@@ -222,6 +223,7 @@ MINIMUM: dict[str, float] = {
     "engine.threads": 1,
     "engine.log_interval": 1,
     "engine.keep_checkpoints": 1,
+    "engine.max_skipped_updates": 0,
 }
 RATES = ("model.dropout", "model.activation_dropout", "model.attention_dropout")
 
