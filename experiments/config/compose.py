@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments.config.reach import LAUNCHER, refuse_reaching, refuse_sweeping
-from experiments.config.schema import MINIMUM, RATES, SCHEMAS, check_common
+from experiments.config.schema import LARGEST, MAXIMUM, MINIMUM, RATES, SCHEMAS, check_common
 from experiments.errors import UserError, nearest
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -57,7 +57,8 @@ def validate(config: DictConfig) -> DictConfig:
         raise UserError(f"experiment.name={name}: unknown{nearest(name, SCHEMAS)} (choices: {', '.join(SCHEMAS)})")
     schema = SCHEMAS[name]
     try:
-        typed = OmegaConf.merge(OmegaConf.structured(schema.config), OmegaConf.to_container(config, resolve=True))
+        given = OmegaConf.to_container(config, resolve=True)
+        typed = OmegaConf.merge(OmegaConf.structured(schema.config), given)
         OmegaConf.to_container(typed, throw_on_missing=True)
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None) or "?"
@@ -66,15 +67,34 @@ def validate(config: DictConfig) -> DictConfig:
         value = OmegaConf.select(typed, key)
         if value is not None and not (math.isfinite(value) and value >= smallest):
             raise UserError(f"{key}={value}: expected a number of at least {smallest:g}")
+    for key, largest in MAXIMUM.items():
+        value = OmegaConf.select(typed, key)
+        if value is not None and value > largest:
+            raise UserError(f"{key}={value}: expected a number of at most {largest:g}")
     for key in (*RATES, *schema.rates):
         if OmegaConf.select(typed, key) >= 1:
             raise UserError(f"{key}={OmegaConf.select(typed, key)}: a dropout rate is below 1")
+    _check_values(typed, OmegaConf.create(given))
     check_common(typed)
     schema.check(typed)
     plain = OmegaConf.create(OmegaConf.to_container(typed, resolve=True, enum_to_str=True))
     OmegaConf.set_readonly(plain, True)
     OmegaConf.set_struct(plain, True)
     return plain
+
+
+def _check_values(typed: DictConfig, given: DictConfig) -> None:
+    """Refuse numbers that no arithmetic can use, and truths that OmegaConf would make of other numbers."""
+    for key in _leaves(typed):
+        value = OmegaConf.select(typed, key)
+        if isinstance(value, bool):
+            word = OmegaConf.select(given, key)
+            if not isinstance(word, str) and word not in (True, False):
+                raise UserError(f"{key}={word}: expected true or false")
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{key}={value}: expected a finite number")
+        elif isinstance(value, int) and abs(value) > LARGEST:
+            raise UserError(f"{key}={value}: expected a number of at most {LARGEST}")
 
 
 def _check_overrides(overrides: list[str], sweeping: bool) -> None:
@@ -104,6 +124,8 @@ def _check_overrides(overrides: list[str], sweeping: bool) -> None:
     known = sorted(_leaves(base)) + groups
     for override in keys:
         key = override.key_or_group
+        if not key:
+            raise UserError(f"cannot read {override.input_line!r}: expected key=value, e.g. encoding=rope")
         if not _known(base, key) and not (override.is_add() and _is_open(key)):
             raise UserError(
                 f"unknown key '{key}'{nearest(key, known)} (all keys: python -m experiments.train --cfg job)"

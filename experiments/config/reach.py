@@ -14,6 +14,7 @@ from typing import Any
 from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString, RangeSweep
 
 from experiments.errors import UserError
+from experiments.manifest import mask_text
 
 # Where a sweep runs and where it puts its own files: the rest of hydra's settings stays as conf/train.yaml has it.
 HYDRA_KEYS = ("hydra.launcher", "hydra.sweep.dir", "hydra.sweep.subdir")
@@ -31,7 +32,8 @@ _RESOLVES = re.compile(r"\$\{.*:", re.DOTALL)
 
 
 def refuse_reaching(override: Override) -> None:
-    """Refuse an override that could call something, read the environment, or change how hydra itself works.
+    """Refuse an override that could call something, read the environment, carry a secret into a record, or change how
+    hydra itself works.
 
     Raises:
         UserError: naming the key and what to do instead.
@@ -44,6 +46,11 @@ def refuse_reaching(override: Override) -> None:
             raise UserError(
                 f"'{word}': an override takes no resolver such as oc.env, which could carry a secret into a record; "
                 'let the shell put the value in: key="$NAME"'
+            )
+        if mask_text(text) != text:  # in a message that does not repeat it
+            raise UserError(
+                f"{key}: the value looks like a password or a token, and configs are recorded; "
+                "leave it out: wandb takes its key from `wandb login` or WANDB_API_KEY"
             )
     if key.partition(".")[0].partition("/")[0] == "hydra" and key != LAUNCHER and not _within(key, HYDRA_KEYS):
         raise UserError(f"'{word}': of hydra's own keys a run takes {', '.join((LAUNCHER, *HYDRA_KEYS))}")

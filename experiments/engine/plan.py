@@ -67,7 +67,7 @@ def make_plan(config: DictConfig, world_size: int) -> Plan:
     try:
         with torch.device("meta"):
             model = family.build(config)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
         raise UserError(f"model and encoding do not fit together: {error}") from error
     parameters = dict(model.named_parameters())
     brought = {name: p for name, p in parameters.items() if family.brought_by_encoding(name)}

@@ -121,6 +121,15 @@ def test_an_archive_is_no_source(tmp_path: Path) -> None:
     assert not (tmp_path.parent / "escaped").exists()
 
 
+@pytest.mark.parametrize("word", [f"tracker.project=hf_{PLANTED}", f"data.folder=s3://me:{PLANTED}@host/data"])
+def test_a_secret_in_a_value_is_refused_without_being_repeated(word: str, tally: Tally) -> None:
+    with tally("planted secret") as how:
+        ended = call("experiments.train", word)
+        assert word.partition("=")[0] in ended.message
+        assert PLANTED not in ended.out + ended.err
+        how.append("refused")
+
+
 @pytest.mark.faults
 def test_planted_secrets_reach_no_file_and_no_terminal(
     tiny_data: Path, tmp_path: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch
@@ -132,9 +141,8 @@ def test_planted_secrets_reach_no_file_and_no_terminal(
     short = ["recipe.max_update=2", "recipe.warmup_updates=1", "recipe.validate_interval_updates=2"]
     words = [word for word in TINY if not word.startswith("tracker")] + short
     said = []
-    with tally("planted secret", 6):
+    with tally("planted secret", 5):
         for module, own in (
-            ("experiments.train", [*words, "tracker=offline", f"tracker.project=hf_{PLANTED}"]),
             ("experiments.table", ["table=alm", "rows=none", "seeds=1", *words, "tracker=offline"]),
             ("experiments.dashboard", []),
         ):

@@ -215,6 +215,7 @@ MINIMUM: dict[str, float] = {
     "recipe.warmup_updates": 1,
     "recipe.warmup_init_learning_rate": 0,
     "recipe.learning_rate": 0,
+    "recipe.adam_eps": 0,
     "recipe.weight_decay": 0,
     "recipe.clip_norm": 0,
     "recipe.validate_interval_updates": 1,
@@ -226,10 +227,12 @@ MINIMUM: dict[str, float] = {
     "engine.max_skipped_updates": 0,
 }
 RATES = ("model.dropout", "model.activation_dropout", "model.attention_dropout")
+# Largest of what would be built, or started, one by one before anything else could refuse it.
+MAXIMUM: dict[str, float] = {"model.num_layers": 1000, "engine.threads": 1024, "engine.num_workers": 1024}
+LARGEST = 2**32 - 1  # of any whole number: numpy's largest seed
 
-
-LARGEST_SEED = 2**32 - 1  # numpy's
 NAMED = ("encoding.label", "profile.name", "data.name")  # what becomes part of a path
+FILLED = ("data.folder", "paths.data", "paths.results", "tracker.project")
 _NAME = re.compile(r"\w[\w.+-]*", re.ASCII)
 
 
@@ -242,8 +245,9 @@ def check_common(config: DictConfig) -> None:
     for key in NAMED:
         if not _NAME.fullmatch(name := OmegaConf.select(config, key)):
             raise UserError(f"{key}={name}: a name is of letters, digits, - and _; folders are called by it")
-    if config.seed > LARGEST_SEED:
-        raise UserError(f"seed={config.seed}: expected a number of at most {LARGEST_SEED}")
+    for key in FILLED:
+        if not OmegaConf.select(config, key).strip():
+            raise UserError(f"{key}= is empty: expected a name, or leave the key out for its default")
     model, recipe = config.model, config.recipe
     if model.embed_dim % model.num_heads:
         raise UserError(f"model.embed_dim={model.embed_dim} is not a multiple of model.num_heads={model.num_heads}")
