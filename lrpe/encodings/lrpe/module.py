@@ -13,6 +13,7 @@ from lrpe.encodings.base import Encoding, Plan
 from lrpe.encodings.lrpe.angles import Angles
 from lrpe.encodings.lrpe.core import Core
 from lrpe.encodings.lrpe.decay import build_log_decay
+from lrpe.encodings.lrpe.fused import reflect_and_turn
 from lrpe.encodings.lrpe.permutation import Permutation
 from lrpe.encodings.lrpe.projections import Householder, Identity, OddEven, build_projection
 from lrpe.encodings.lrpe.rotation import Rotation
@@ -169,6 +170,9 @@ class LRPE(Encoding):
         return self.core.plan(positions, dtype)
 
     def _encode(self, x: Tensor, plan: Plan, *, is_query: bool) -> Tensor:
+        reflects_and_turns = isinstance(self.projection, Householder) and isinstance(self.core, (Rotation, Unitary))
+        if reflects_and_turns and not torch.compiler.is_compiling():
+            return reflect_and_turn(x, *plan, self.projection.unit(x.dtype))
         return self.core(self.projection(x), plan, in_place=self.projection.fresh)
 
 

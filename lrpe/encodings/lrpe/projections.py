@@ -65,9 +65,13 @@ class Householder(Projection):
         else:
             self.register_buffer("vector", vector)
 
+    def unit(self, dtype: torch.dtype) -> Tensor:
+        """v / |v|: ``dtype``[heads|1 d]."""
+        vector = self.vector.to(dtype)
+        return vector / vector.norm(dim=-1, keepdim=True)
+
     def forward(self, x: Tensor) -> Tensor:
-        vector = self.vector.to(x.dtype)
-        unit = vector / vector.norm(dim=-1, keepdim=True)
+        unit = self.unit(x.dtype)
         if len(unit) == 1:
             # A matrix-vector product reads x once; it would copy x unless its axes are in the order of memory.
             coefficient = x @ unit[0] if x.is_contiguous() else (x.transpose(1, 2) @ unit[0]).transpose(1, 2)

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from lrpe.encodings.base import Plan
 from lrpe.encodings.lrpe.angles import Angles
 from lrpe.encodings.lrpe.core import Core
+from lrpe.encodings.lrpe.fused import reflect_and_turn
 
 
 class Rotation(Core):
@@ -39,10 +40,7 @@ class Rotation(Core):
         if torch.compiler.is_compiling():
             # Inductor generates no code for complex numbers; it fuses this formula into one kernel.
             return rotate_pairs(x, plan[0])
-        angle, phase = plan
-        if x.stride(-1) != 1 or any(stride % 2 for stride in x.stride()[:-1]) or x.storage_offset() % 2:
-            x = x.contiguous()
-        return ComplexRotation.apply(x, angle, phase, in_place)
+        return reflect_and_turn(x, *plan, in_place=in_place)
 
     def matrix(self, position: tuple[int, ...]) -> Tensor:
         angle = self.angles.at(position)
@@ -60,38 +58,3 @@ def rotate_pairs(x: Tensor, angle: Tensor) -> Tensor:
     cosine, sine = angle.cos(), angle.sin()
     first, second = x[..., 0::2], x[..., 1::2]
     return torch.stack((first * cosine - second * sine, first * sine + second * cosine), dim=-1).flatten(-2)
-
-
-def as_pairs(x: Tensor) -> Tensor:
-    """Neighbouring pairs as complex numbers, a view: Complex[... d/2]."""
-    return torch.view_as_complex(x.unflatten(-1, (-1, 2)))
-
-
-class ComplexRotation(torch.autograd.Function):
-    """z_j = exp(i angle_j) x_j on neighbouring pairs.
-
-    dz_j/dangle_j = i z_j, so the output is all that the backward needs: no copy of x is kept, and attention keeps z
-    anyway.
-    """
-
-    @staticmethod
-    def forward(ctx, x: Tensor, angle: Tensor, phase: Tensor, in_place: bool) -> Tensor:
-        if in_place:
-            as_pairs(x).mul_(phase)
-            ctx.mark_dirty(x)
-            output = x
-        else:
-            output = torch.view_as_real(as_pairs(x) * phase).flatten(-2)
-        ctx.save_for_backward(output, angle)
-        return output
-
-    @staticmethod
-    def backward(ctx, grad_output: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        output, angle = ctx.saved_tensors
-        grad = as_pairs(grad_output.contiguous())
-        grad_x = grad_angle = None
-        if ctx.needs_input_grad[0]:
-            grad_x = torch.view_as_real(grad * torch.polar(torch.ones_like(angle), -angle)).flatten(-2)
-        if ctx.needs_input_grad[1]:
-            grad_angle = (as_pairs(output).conj() * grad).imag.sum_to_size(angle.shape)
-        return grad_x, grad_angle, None, None

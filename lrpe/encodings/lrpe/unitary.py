@@ -8,6 +8,7 @@ from torch import Tensor
 from lrpe.encodings.base import Plan
 from lrpe.encodings.lrpe.angles import Angles
 from lrpe.encodings.lrpe.core import Core
+from lrpe.encodings.lrpe.fused import reflect_and_turn
 
 
 class Unitary(Core):
@@ -28,7 +29,7 @@ class Unitary(Core):
     def plan(self, positions: Tensor, dtype: torch.dtype) -> Plan:
         angle = self.angles(positions, dtype)
         with torch.no_grad():
-            return angle, torch.stack((angle.cos(), angle.sin()), dim=-2)
+            return angle, torch.cat((angle.cos(), angle.sin()), dim=-1)
 
     def forward(self, x: Tensor, plan: Plan, *, in_place: bool) -> Tensor:
         angle, phase = plan
@@ -38,33 +39,8 @@ class Unitary(Core):
             return torch.cat((real * cosine - imaginary * sine, real * sine + imaginary * cosine), dim=-1)
         if torch.compiler.is_compiling():
             return torch.cat((x * angle.cos(), x * angle.sin()), dim=-1)
-        return RealTimesPhase.apply(x, angle, phase)
+        return reflect_and_turn(x, angle, phase)
 
     def matrix(self, position: tuple[int, ...]) -> Tensor:
         angle = self.angles.at(position)
         return torch.diag_embed(torch.polar(torch.ones_like(angle), angle))
-
-
-class RealTimesPhase(torch.autograd.Function):
-    """concat(x cos(angle), x sin(angle)) in one pass over the output.
-
-    d Re/dangle = -Im and d Im/dangle = Re, so the output is all that the backward needs.
-    """
-
-    @staticmethod
-    def forward(ctx, x: Tensor, angle: Tensor, phase: Tensor) -> Tensor:
-        output = (x.unsqueeze(-2) * phase).flatten(-2)
-        ctx.save_for_backward(output, angle)
-        return output
-
-    @staticmethod
-    def backward(ctx, grad_output: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        output, angle = ctx.saved_tensors
-        grad_real, grad_imaginary = grad_output.chunk(2, dim=-1)
-        grad_x = grad_angle = None
-        if ctx.needs_input_grad[0]:
-            grad_x = torch.addcmul(grad_real * angle.cos(), grad_imaginary, angle.sin())
-        if ctx.needs_input_grad[1]:
-            real, imaginary = output.chunk(2, dim=-1)
-            grad_angle = torch.addcmul(grad_imaginary * real, grad_real, imaginary, value=-1).sum_to_size(angle.shape)
-        return grad_x, grad_angle, None

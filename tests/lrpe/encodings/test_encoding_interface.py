@@ -7,6 +7,7 @@ import copy
 import pytest
 import torch
 from encoding_cases import ALL, HEAD_DIM, HEADS, LEARNED, Case, random_positions, random_vectors
+from torch._dynamo.testing import CompileCounter
 
 from lrpe.encodings import ENCODINGS, build_encoding, encoding_options
 
@@ -218,3 +219,17 @@ def test_compiles_to_one_graph_with_the_same_values_and_gradients(case: Case):
         results.append([*encoded, *gradients])
     for eager, graph in zip(*results, strict=True):
         torch.testing.assert_close(graph, eager)
+
+
+@pytest.mark.parametrize("case", COMPILED[1:2], ids=str)
+def test_compiles_for_every_length_after_the_second(case: Case):
+    """torch.compile takes the first length for a constant and the second for proof that it is none."""
+    torch._dynamo.reset()
+    counter = CompileCounter()
+    encode = torch.compile(case.build(), backend=counter, fullgraph=True)
+    graphs = []
+    for length in (5, 6, 9, 17):
+        query, key = (random_vectors(2, HEADS, length, HEAD_DIM, seed=seed) for seed in (0, 1))
+        encode(query, key, positions=random_positions(case, length))
+        graphs.append(counter.frame_count)
+    assert graphs == [1, 2, 2, 2]
