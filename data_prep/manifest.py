@@ -26,6 +26,9 @@ _OWN = re.compile(
 )
 
 
+_digests: dict[tuple[int, ...], str] = {}
+
+
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal; a file that is asked for again in this process and did not change since
     is not read again."""
@@ -36,9 +39,6 @@ def sha256_of(path: Path) -> str:
         if state not in _digests:
             _digests[state] = hashlib.file_digest(file, "sha256").hexdigest()
     return _digests[state]
-
-
-_digests: dict[tuple[int, ...], str] = {}
 
 
 def files_below(folder: Path) -> list[str]:

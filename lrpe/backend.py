@@ -23,6 +23,7 @@ from lrpe.encodings.validation import check_choice
 BACKENDS = ("definition", "torch", "triton")
 VARIABLE = "LRPE_BACKEND"
 HAS_TRITON = find_spec("triton") is not None
+MAX_KERNEL_DIM = 256  # features of a head that the kernels take, before encoding
 KERNEL_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -50,17 +51,12 @@ def runs_triton(*tensors: Tensor) -> bool:
     """
     if forced_backend() != "triton":
         return False
-    if not has_triton():
+    if not HAS_TRITON:
         raise RuntimeError(f"{VARIABLE}=triton: Triton is not installed (pip install triton), or unset {VARIABLE}")
     first = tensors[0]
     if first.dtype not in KERNEL_DTYPES or any(x.dtype != first.dtype or x.device != first.device for x in tensors):
         return False
     return first.is_cuda or (first.device.type == "cpu" and interprets())
-
-
-def has_triton() -> bool:
-    """Whether Triton is installed."""
-    return HAS_TRITON
 
 
 def interprets() -> bool:

@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from lrpe.attention.feature_maps import build_feature_map
 from lrpe.attention.projections import AttentionLayer, check_padding, head_dim_of
-from lrpe.backend import runs_triton
+from lrpe.backend import MAX_KERNEL_DIM, runs_triton
 from lrpe.encodings.base import Encoding
 from lrpe.encodings.lrpe import LRPE
-from lrpe.encodings.lrpe.module import MAX_KERNEL_DIM
 from lrpe.ops import LinearAttentionState, linear_attention
 
 NORMALISERS = ("denominator", "layernorm", "rmsnorm")

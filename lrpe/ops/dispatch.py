@@ -7,11 +7,10 @@ from difflib import get_close_matches
 import torch
 from torch import Tensor
 
-from lrpe.backend import runs_definition, runs_triton
+from lrpe.backend import MAX_KERNEL_DIM, runs_definition, runs_triton
 from lrpe.ops import chunked, definition, recurrent
 from lrpe.ops.state import LinearAttentionState
 
-MAX_KERNEL_DIM = 512  # of query and key (256 features, doubled by the unitary core); values: half of it
 FORMS = ("auto", "definition", "chunked", "recurrent")
 
 
@@ -65,8 +64,8 @@ def linear_attention(
     _check(query, key, value, causal, log_decay, key_padding_mask, form, chunk_size, state)
     if form == "auto" and runs_definition():
         form = "definition"
-    in_kernel = form == "auto" and causal and denominator_query is None and query.shape[-1] <= MAX_KERNEL_DIM
-    if in_kernel and value.shape[-1] <= MAX_KERNEL_DIM // 2 and runs_triton(query, key, value):
+    narrow = query.shape[-1] <= 2 * MAX_KERNEL_DIM and value.shape[-1] <= MAX_KERNEL_DIM  # the unitary core doubles
+    if form == "auto" and causal and denominator_query is None and narrow and runs_triton(query, key, value):
         from lrpe.ops.triton.attention import attend
 
         if denominator and state is not None:

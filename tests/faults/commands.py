@@ -47,7 +47,7 @@ def call(module: str, *words: str, seconds: int = SECONDS) -> Outcome:
     out, err = io.StringIO(), io.StringIO()
     argv, state, handlers = sys.argv, Singleton.get_state(), logging.getLogger().handlers[:]
     sys.argv = [module, *words]
-    code: object = 0
+    code: str | int | None = 0
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), _limit(seconds):
         try:
             runpy.run_module(module, run_name="__main__")
@@ -63,7 +63,7 @@ def call(module: str, *words: str, seconds: int = SECONDS) -> Outcome:
             sys.argv = argv
             Singleton.set_state(state)
             logging.getLogger().handlers[:] = handlers
-    return Outcome(int(code or 0), out.getvalue(), err.getvalue())  # type: ignore[call-overload]
+    return Outcome(int(code or 0), out.getvalue(), err.getvalue())
 
 
 @contextlib.contextmanager

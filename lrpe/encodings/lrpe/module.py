@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from lrpe.backend import runs_triton
+from lrpe.backend import MAX_KERNEL_DIM, runs_triton
 from lrpe.encodings.base import Encoding, Plan
 from lrpe.encodings.lrpe.angles import Angles
 from lrpe.encodings.lrpe.core import Core
@@ -24,7 +24,6 @@ from lrpe.encodings.validation import check_choice
 if TYPE_CHECKING:
     from lrpe.ops.triton.phases import Phases
 
-MAX_KERNEL_DIM = 256
 CORES = ("orthogonal", "orthogonal_mixed", "unitary", "permutation")
 
 

@@ -1,7 +1,8 @@
 """Causal linear attention as an operator of PyTorch, with the encoding of query and key fused into it.
 
-Launches: one forward and one backward where batch x heads fill the card, else two and three (:func:`segmentation`);
-one sum more in the backward for learned angles or a learned vector, and one for values wider than a block.
+Launches: one forward and one backward where batch x heads fill the card, else two and three (``segmentation`` in
+:mod:`lrpe.ops.triton.problem`); one sum more in the backward for learned angles or a learned vector, and one for values
+wider than a block.
 """
 
 from __future__ import annotations
@@ -9,30 +10,17 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import triton
-import triton.language as tl
 from torch import Tensor
 
 from lrpe.ops.state import LinearAttentionState
 from lrpe.ops.triton.attention_backward import attend_backward
-from lrpe.ops.triton.attention_forward import attend_forward, summarise_segments
-from lrpe.ops.triton.launch import MAX_STATE, Kernel, block_of, rows_of
-from lrpe.ops.triton.phases import Phases, per_head, vector_gradient
+from lrpe.ops.triton.attention_forward import attend_forward
+from lrpe.ops.triton.launch import Kernel, joinable, rows_of
+from lrpe.ops.triton.phases import Phases, encoded_dim, per_head, vector_gradient
+from lrpe.ops.triton.problem import TUNED, Problem, fits
 
-SEGMENT_UNIT = 128  # every CHUNK divides it
-MIN_SEGMENT, MAX_SEGMENTS = 512, 32
-PROGRAMS_A_MULTIPROCESSOR = 2
-KEY = ("WIDTH", "VALUES", "LAYOUT", "ROTATED", "REFLECTED", "NORMALISED", "DECAYED", "INNER")
-TUNED: dict[str, Any] = {"chunks": (16, 32, 64), "warps": (4, 8), "stages": (1, 2), "key": KEY}
-
-
-def _fits(chunk: int, arguments: dict[str, Any]) -> bool:
-    return chunk * 2 * arguments["BLOCK"] <= 64 * 128  # elements of an encoded query or key: 64 x 128 in registers
-
-
-SUMMARISE = Kernel(summarise_segments, **TUNED, fits=_fits)
-FORWARD = Kernel(attend_forward, **TUNED, fits=_fits)
-BACKWARD = Kernel(attend_backward, **TUNED, fits=_fits)
+FORWARD = Kernel(attend_forward, **TUNED, fits=fits)
+BACKWARD = Kernel(attend_backward, **TUNED, fits=fits)
 
 
 def attend(
@@ -74,114 +62,15 @@ def attend(
     return out, LinearAttentionState(end, end_sum if denominator else None, position)
 
 
-def segmentation(pairs: int, length: int, multiprocessors: int) -> int:
-    """Tokens a segment: all, if ``pairs`` programs fill the device or the sequence is short."""
-    wanted = triton.cdiv(PROGRAMS_A_MULTIPROCESSOR * multiprocessors, pairs)
-    segments = max(1, min(wanted, length // MIN_SEGMENT, MAX_SEGMENTS))
-    return triton.cdiv(triton.cdiv(length, segments), SEGMENT_UNIT) * SEGMENT_UNIT
-
-
-class _Problem:
-    """Shapes, flags and arguments that all three kernels share."""
-
-    def __init__(
-        self,
-        query: Tensor,
-        value: Tensor,
-        theta: Tensor,
-        vector: Tensor | None,
-        log_decay: Tensor | None,
-        padding: Tensor | None,
-        layout: str,
-        rotated: bool,
-        offset: int,
-        denominator: bool,
-        eps: float,
-        segment: int,
-    ) -> None:
-        batch, heads, length, width = query.shape
-        self.pairs, self.values = batch * heads, value.shape[-1]
-        self.encoded = 2 * width if layout == "real" else width
-        block = block_of(width if layout == "real" else (width + 1) // 2)
-        block_v = min(block_of(self.values), max(16, MAX_STATE // (2 * block)))
-        self.slabs = triton.cdiv(self.values, block_v)
-        if not segment:
-            properties = torch.cuda.get_device_properties(query.device) if query.is_cuda else None
-            segment = segmentation(
-                self.pairs * self.slabs, length, properties.multi_processor_count if properties else 1
-            )
-        self.segments = triton.cdiv(length, segment)
-        inner = tl.bfloat16 if query.dtype == torch.bfloat16 else tl.float32
-        exact = query.dtype == torch.float32 and torch.get_float32_matmul_precision() == "highest"
-        self.arguments: dict[str, Any] = {
-            "theta": theta,
-            "vector": query if vector is None else vector,
-            "log_decay": query if log_decay is None else log_decay,
-            "padding": query if padding is None else padding.view(torch.uint8),
-            "theta_stride": theta.shape[-1] if rotated and theta.shape[1] > 1 else 0,
-            "vector_stride": width if vector is not None and vector.shape[0] > 1 else 0,
-            "offset": offset,
-            "length": length,
-            "segment": segment,
-            "segments": self.segments,
-            "heads": heads,
-            "eps": eps,
-            "BLOCK": block,
-            "BLOCK_V": block_v,
-            "WIDTH": width,
-            "ENCODED": self.encoded,
-            "VALUES": self.values,
-            "COUNT": theta.shape[-1] if rotated else 1,
-            "LAYOUT": layout,
-            "OUT_LAYOUT": "neighbours" if layout == "neighbours" or (layout == "halves" and rotated) else "halves",
-            "ROTATED": rotated,
-            "REFLECTED": vector is not None,
-            "PADDED": padding is not None,
-            "DECAYED": log_decay is not None,
-            "NORMALISED": denominator,
-            "INNER": inner,
-            "PRECISION": "ieee" if exact else "tf32",
-        }
-
-    def summarise(self, source: Tensor, value: Tensor, out: Tensor, total: Tensor, *, backward: bool) -> list[Tensor]:
-        """Sums of each segment, of k v^T or of q do^T: nothing where there is one segment."""
-        if self.segments == 1:
-            return [source.new_empty(0, dtype=torch.float32)] * 2
-        shape = (self.pairs, self.segments, self.encoded)
-        summaries = source.new_empty(*shape, self.values, dtype=torch.float32)
-        sums = source.new_empty(shape, dtype=torch.float32)
-        SUMMARISE(
-            lambda meta: (self.pairs, self.segments, self.slabs),
-            source=source,
-            value=value,
-            out=out,
-            total=total,
-            summaries=summaries,
-            summary_sums=sums,
-            source_strides=source.stride()[:3],
-            value_strides=value.stride()[:3],
-            out_strides=out.stride()[:3],
-            BACKWARD=backward,
-            **self.arguments,
-        )
-        return [summaries, sums]
-
-
-def _joinable(x: Tensor, width: int) -> Tensor:
-    """An empty (batch, heads, length, width) whose heads lie beside its features: joining them is no copy."""
-    batch, heads, length, _ = x.shape
-    return x.new_empty(batch, length, heads, width).transpose(1, 2)
-
-
 def _outputs(query: Tensor, value: Tensor, layout: str, denominator: bool, keep_end: bool) -> tuple[Tensor, ...]:
     batch, heads, length, width = query.shape
-    encoded = 2 * width if layout == "real" else width
+    encoded = encoded_dim(width, layout)
 
     def floats(*shape: int) -> Tensor:
         return value.new_empty(shape, dtype=torch.float32)
 
     return (
-        _joinable(value, value.shape[-1]),
+        joinable(value, value.shape[-1]),
         floats(batch, heads, length) if denominator else floats(0),
         floats(batch, heads, encoded, value.shape[-1]) if keep_end else floats(0),
         floats(batch, heads, encoded) if keep_end and denominator else floats(0),
@@ -210,7 +99,7 @@ def _attend(
     query, key, value, theta = rows_of(query), rows_of(key), rows_of(value), theta.contiguous()
     vector, log_decay, padding, start, start_sum = _contiguous(vector, log_decay, padding, start, start_sum)
     out, total, end, end_sum = _outputs(query, value, layout, denominator, keep_end)
-    problem = _Problem(
+    problem = Problem(
         query, value, theta, vector, log_decay, padding, layout, rotated, offset, denominator, eps, segment
     )
     summaries, sums = problem.summarise(key, value, out, total, backward=False)
@@ -243,24 +132,8 @@ def _contiguous(*tensors: Tensor | None) -> list[Tensor | None]:
 
 
 @_attend.register_fake
-def _(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    theta: Tensor,
-    vector: Tensor | None,
-    log_decay: Tensor | None,
-    padding: Tensor | None,
-    start: Tensor | None,
-    start_sum: Tensor | None,
-    layout: str,
-    rotated: bool,
-    offset: int,
-    denominator: bool,
-    eps: float,
-    keep_end: bool,
-    segment: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _(query: Tensor, key: Tensor, value: Tensor, *others: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    *_, layout, _, _, denominator, _, keep_end, _ = others
     return _outputs(query, value, layout, denominator, keep_end)
 
 
@@ -293,14 +166,14 @@ def _attend_backward(
     vector, log_decay, padding, start, start_sum, end_grad, end_sum_grad = _contiguous(
         vector, log_decay, padding, start, start_sum, end_grad, end_sum_grad
     )
-    problem = _Problem(
+    problem = Problem(
         query, value, theta, vector, log_decay, padding, layout, rotated, offset, denominator, eps, segment
     )
     batch, heads, _, width = query.shape
     pairs, slabs = problem.pairs, problem.slabs
     programs = 2 * problem.segments * slabs
     query_grad, key_grad = _input_gradients(query, slabs)
-    value_grad = _joinable(value, value.shape[-1])
+    value_grad = joinable(value, value.shape[-1])
     start_grad, start_sum_grad = (total.new_empty(0) if x is None else torch.empty_like(x) for x in (start, start_sum))
     theta_parts = total.new_empty((pairs, programs, theta.shape[-1]) if learned_angles else (0,))
     vector_parts = total.new_empty((pairs, programs, width) if learned_vector else (0,))
@@ -357,9 +230,10 @@ def _attend_backward(
 def _input_gradients(query: Tensor, slabs: int) -> tuple[Tensor, Tensor]:
     batch, heads, length, width = query.shape
     if slabs == 1:
-        return _joinable(query, width), _joinable(query, width)
+        return joinable(query, width), joinable(query, width)
     shape = (2, slabs, batch, length, heads, width)
-    return tuple(query.new_empty(shape, dtype=torch.float32).transpose(3, 4))  # type: ignore[return-value]
+    query_grad, key_grad = query.new_empty(shape, dtype=torch.float32).transpose(3, 4)
+    return query_grad, key_grad
 
 
 @_attend_backward.register_fake
@@ -390,7 +264,7 @@ def _(
     def like(x: Tensor | None, wanted: bool = True) -> Tensor:
         return total.new_empty(0) if x is None or not wanted else x.new_empty(x.shape)
 
-    inputs = (_joinable(x, x.shape[-1]) for x in (query, key, value))
+    inputs = (joinable(x, x.shape[-1]) for x in (query, key, value))
     return *inputs, like(theta, learned_angles), like(vector, learned_vector), like(start), like(start_sum)
 
 

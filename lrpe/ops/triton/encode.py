@@ -9,12 +9,12 @@ import triton
 from torch import Tensor
 
 from lrpe.ops.triton.encode_kernels import encode_backward, encode_forward
-from lrpe.ops.triton.launch import FIXED_CHUNK, Kernel, block_of, rows_of
-from lrpe.ops.triton.phases import Phases, per_head, vector_gradient
+from lrpe.ops.triton.launch import FIXED_CHUNK, Kernel, block_of, joinable, rows_of
+from lrpe.ops.triton.phases import Phases, complex_dim, encoded_dim, per_head, vector_gradient
 
 TUNED = {"chunks": (16, 32, 64, 128), "warps": (4, 8), "stages": (1,)}
 MAX_TILE = 8192  # complex features a program holds of query or key
-KEY = ("WIDTH", "LAYOUT", "REFLECTED", "COUNT", "AXES", "BOTH")
+KEY = ("WIDTH", "LAYOUT", "REFLECTED", "COUNT", "AXES")
 
 
 def _fits(chunk: int, arguments: dict[str, Any]) -> bool:
@@ -28,9 +28,7 @@ BACKWARD = Kernel(
 )
 
 
-def encode(
-    query: Tensor, key: Tensor | None, phases: Phases, positions: Tensor | None, offset: int
-) -> tuple[Tensor, Tensor | None]:
+def encode(query: Tensor, key: Tensor, phases: Phases, positions: Tensor | None, offset: int) -> tuple[Tensor, Tensor]:
     """Lambda^(s) P x for query and key in one launch.
 
     Args:
@@ -41,16 +39,12 @@ def encode(
         offset: see there.
 
     Returns:
-        The same with ``phases.encoded_dim(head_dim)`` features.
+        The same with ``encoded_dim(head_dim, phases.layout)`` features.
     """
-    both = key is not None
-    outputs = _encode(
-        query, query if key is None else key, phases.theta, phases.vector, positions, phases.layout, offset, both
-    )
-    return outputs[0], outputs[1] if both else None
+    return _encode(query, key, phases.theta, phases.vector, positions, phases.layout, offset)
 
 
-def _settings(query: Tensor, phases: Phases, positions: Tensor | None, offset: int, both: bool) -> dict[str, Any]:
+def _settings(query: Tensor, phases: Phases, positions: Tensor | None, offset: int) -> dict[str, Any]:
     _, heads, length, width = query.shape
     theta, vector = phases.theta, phases.vector
     return {
@@ -63,16 +57,15 @@ def _settings(query: Tensor, phases: Phases, positions: Tensor | None, offset: i
         "offset": offset,
         "length": length,
         "heads": heads,
-        "BLOCK": block_of(phases.parts(width)),
+        "BLOCK": block_of(complex_dim(width, phases.layout)),
         "WIDTH": width,
-        "ENCODED": phases.encoded_dim(width),
+        "ENCODED": encoded_dim(width, phases.layout),
         "COUNT": theta.shape[-1],
         "AXES": theta.shape[0],
         "LAYOUT": phases.layout,
         "OUT_LAYOUT": phases.out_layout,
         "REFLECTED": vector is not None,
         "GIVEN": positions is not None,
-        "BOTH": both,
     }
 
 
@@ -81,14 +74,9 @@ def _grid(query: Tensor) -> Any:
     return lambda meta: (batch * heads, triton.cdiv(length, meta["CHUNK"]))
 
 
-def _empty_outputs(query: Tensor, key: Tensor, layout: str, both: bool) -> tuple[Tensor, Tensor]:
-    width = 2 * query.shape[-1] if layout == "real" else query.shape[-1]
-
-    def like(x: Tensor) -> Tensor:  # heads beside features in memory, so that joining them later is no copy
-        batch, heads, length, _ = x.shape
-        return x.new_empty(batch, length, heads, width).transpose(1, 2)
-
-    return like(query), like(key) if both else query.new_empty(0)
+def _empty_outputs(query: Tensor, key: Tensor, layout: str) -> tuple[Tensor, Tensor]:
+    width = encoded_dim(query.shape[-1], layout)
+    return joinable(query, width), joinable(key, width)
 
 
 @torch.library.custom_op("lrpe::triton_encode", mutates_args=())
@@ -100,12 +88,11 @@ def _encode(
     positions: Tensor | None,
     layout: str,
     offset: int,
-    both: bool,
 ) -> tuple[Tensor, Tensor]:
     query, key, theta = rows_of(query), rows_of(key), theta.contiguous()
     vector = None if vector is None else vector.contiguous()
     positions = None if positions is None else positions.contiguous()
-    query_out, key_out = _empty_outputs(query, key, layout, both)
+    query_out, key_out = _empty_outputs(query, key, layout)
     FORWARD(
         _grid(query),
         query=query,
@@ -115,24 +102,17 @@ def _encode(
         query_strides=query.stride()[:3],
         key_strides=key.stride()[:3],
         query_out_strides=query_out.stride()[:3],
-        key_out_strides=(key_out if both else query_out).stride()[:3],
-        **_settings(query, Phases(theta, vector, layout), positions, offset, both),
+        key_out_strides=key_out.stride()[:3],
+        **_settings(query, Phases(theta, vector, layout), positions, offset),
     )
     return query_out, key_out
 
 
 @_encode.register_fake
 def _(
-    query: Tensor,
-    key: Tensor,
-    theta: Tensor,
-    vector: Tensor | None,
-    positions: Tensor | None,
-    layout: str,
-    offset: int,
-    both: bool,
+    query: Tensor, key: Tensor, theta: Tensor, vector: Tensor | None, positions: Tensor | None, layout: str, offset: int
 ) -> tuple[Tensor, Tensor]:
-    return _empty_outputs(query, key, layout, both)
+    return _empty_outputs(query, key, layout)
 
 
 @torch.library.custom_op("lrpe::triton_encode_backward", mutates_args=())
@@ -146,7 +126,6 @@ def _encode_backward(
     positions: Tensor | None,
     layout: str,
     offset: int,
-    both: bool,
     learned_angles: bool,
     learned_vector: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -155,7 +134,7 @@ def _encode_backward(
     positions = None if positions is None else positions.contiguous()
     batch, heads, length, encoded = query_out.shape
     width = encoded // 2 if layout == "real" else encoded
-    query_grad, key_grad = _empty_gradients(query_out, both, width)
+    query_grad, key_grad = joinable(query_out, width), joinable(key_out, width)
     programs = triton.cdiv(length, FIXED_CHUNK)
     axes, sets, count = theta.shape
     theta_parts = theta.new_empty(
@@ -173,14 +152,14 @@ def _encode_backward(
         theta_parts=theta_parts,
         vector_parts=vector_parts,
         query_out_strides=query_out.stride()[:3],
-        key_out_strides=(key_out if both else query_out).stride()[:3],
+        key_out_strides=key_out.stride()[:3],
         query_grad_out_strides=query_grad_out.stride()[:3],
-        key_grad_out_strides=(key_grad_out if both else query_grad_out).stride()[:3],
+        key_grad_out_strides=key_grad_out.stride()[:3],
         query_grad_strides=query_grad.stride()[:3],
-        key_grad_strides=(key_grad if both else query_grad).stride()[:3],
+        key_grad_strides=key_grad.stride()[:3],
         LEARNED_ANGLES=learned_angles,
         LEARNED_VECTOR=learned_vector,
-        **_settings(query_grad, Phases(theta, vector, layout), positions, offset, both),
+        **_settings(query_grad, Phases(theta, vector, layout), positions, offset),
     )
     theta_grad, vector_grad = theta.new_empty(0), theta.new_empty(0)
     if learned_angles:
@@ -188,15 +167,6 @@ def _encode_backward(
     if learned_vector and vector is not None:
         vector_grad = vector_gradient(vector, per_head(vector_parts, batch, heads, vector.shape[0]))
     return query_grad, key_grad, theta_grad, vector_grad
-
-
-def _empty_gradients(query_out: Tensor, both: bool, width: int) -> tuple[Tensor, Tensor]:
-    batch, heads, length, _ = query_out.shape
-
-    def empty() -> Tensor:
-        return query_out.new_empty(batch, length, heads, width).transpose(1, 2)
-
-    return empty(), empty() if both else query_out.new_empty(0)
 
 
 @_encode_backward.register_fake
@@ -210,15 +180,13 @@ def _(
     positions: Tensor | None,
     layout: str,
     offset: int,
-    both: bool,
     learned_angles: bool,
     learned_vector: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    encoded = query_out.shape[-1]
-    gradients = _empty_gradients(query_out, both, encoded // 2 if layout == "real" else encoded)
+    width = query_out.shape[-1] // 2 if layout == "real" else query_out.shape[-1]
     theta_grad = theta.new_empty(theta.shape if learned_angles else (0,))
     vector_grad = vector.new_empty(vector.shape) if learned_vector and vector is not None else theta.new_empty(0)
-    return *gradients, theta_grad, vector_grad
+    return joinable(query_out, width), joinable(key_out, width), theta_grad, vector_grad
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -228,7 +196,6 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tens
 
 def _differentiate(ctx: Any, query_grad_out: Tensor, key_grad_out: Tensor) -> tuple[Tensor | None, ...]:
     query_out, key_out, theta, vector, positions = ctx.saved_tensors
-    both = ctx.options[-1]
     learned_angles, learned_vector = ctx.needs_input_grad[2], vector is not None and ctx.needs_input_grad[3]
     query, key, angles, householder = _encode_backward(
         query_out, key_out, query_grad_out, key_grad_out, theta, vector, positions, *ctx.options,
@@ -236,10 +203,10 @@ def _differentiate(ctx: Any, query_grad_out: Tensor, key_grad_out: Tensor) -> tu
     )  # fmt: skip
     return (
         query,
-        key if both else None,
+        key,
         angles if learned_angles else None,
         householder if learned_vector else None,
-        *[None] * 4,
+        *[None] * 3,
     )
 
 

@@ -49,7 +49,6 @@ def encode_forward(
     OUT_LAYOUT: tl.constexpr,
     REFLECTED: tl.constexpr,
     GIVEN: tl.constexpr,
-    BOTH: tl.constexpr,
 ):
     batch, head = (tl.program_id(0) // heads).to(tl.int64), tl.program_id(0) % heads
     rows = tl.program_id(1) * CHUNK + tl.arange(0, CHUNK)
@@ -58,7 +57,7 @@ def encode_forward(
         theta + head * theta_strides[1], theta_strides[0], positions + batch * position_stride, rows, valid, offset,
         AXES, COUNT, BLOCK, GIVEN,
     )  # fmt: skip
-    for which in tl.static_range(2 if BOTH else 1):
+    for which in tl.static_range(2):
         source, strides = (query, query_strides) if which == 0 else (key, key_strides)
         target, out_strides = (query_out, query_out_strides) if which == 0 else (key_out, key_out_strides)
         a, b = load_parts(row_pointers(source, strides, batch, head, rows), valid, WIDTH, BLOCK, LAYOUT)
@@ -105,7 +104,6 @@ def encode_backward(
     OUT_LAYOUT: tl.constexpr,
     REFLECTED: tl.constexpr,
     GIVEN: tl.constexpr,
-    BOTH: tl.constexpr,
     LEARNED_ANGLES: tl.constexpr,
     LEARNED_VECTOR: tl.constexpr,
 ):
@@ -122,7 +120,7 @@ def encode_backward(
     if REFLECTED:
         u, w = load_vector(vector + head * vector_stride, WIDTH, BLOCK, LAYOUT)
         u, w = unit(u, w)
-    for which in tl.static_range(2 if BOTH else 1):
+    for which in tl.static_range(2):
         upstream, up_strides = (
             (query_grad_out, query_grad_out_strides) if which == 0 else (key_grad_out, key_grad_out_strides)
         )

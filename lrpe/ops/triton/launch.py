@@ -67,6 +67,12 @@ class Kernel:
             self.tuned[grid](**arguments)
 
 
+def joinable(x: Tensor, width: int) -> Tensor:
+    """An empty (batch, heads, length, width) whose heads lie beside its features: joining them is no copy."""
+    batch, heads, length, _ = x.shape
+    return x.new_empty(batch, length, heads, width).transpose(1, 2)
+
+
 def rows_of(x: Tensor) -> Tensor:
     """x itself where its last axis is contiguous, else a copy: what the kernels take without copying."""
     return x if x.stride(-1) == 1 else x.contiguous()

@@ -26,12 +26,15 @@ class Phases:
     def out_layout(self) -> str:
         return "halves" if self.layout == "real" else "neighbours"
 
-    def encoded_dim(self, head_dim: int) -> int:
-        return 2 * head_dim if self.layout == "real" else head_dim
 
-    def parts(self, head_dim: int) -> int:
-        """Complex features of ``head_dim`` real ones."""
-        return head_dim if self.layout == "real" else (head_dim + 1) // 2
+def encoded_dim(head_dim: int, layout: str) -> int:
+    """Real features after encoding ``head_dim`` of them."""
+    return 2 * head_dim if layout == "real" else head_dim
+
+
+def complex_dim(head_dim: int, layout: str) -> int:
+    """Complex features that ``head_dim`` real ones are."""
+    return head_dim if layout == "real" else (head_dim + 1) // 2
 
 
 def vector_gradient(vector: Tensor, unit_gradient: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 os.environ.pop("TRITON_INTERPRET", None)
 
@@ -60,11 +61,9 @@ def compile_call(kernel: Kernel, arguments: dict[str, Any], warps: int, chunk: i
 def calls(core: str, head_dim: int, dtype: torch.dtype) -> list[tuple[Kernel, dict[str, Any]]]:
     """The arguments with which a layer's forward and backward call each kernel, segments included."""
     recorded: list[tuple[Kernel, dict[str, Any]]] = []
-    original = Kernel.__call__
-    Kernel.__call__ = lambda self, grid, **arguments: recorded.append((self, arguments))  # type: ignore[method-assign]
-    try:
-        query, key, value = (torch.randn(1, 2, 256, head_dim, dtype=dtype, requires_grad=True) for _ in range(3))
-        phases = None
+    query, key, value = (torch.randn(1, 2, 256, head_dim, dtype=dtype, requires_grad=True) for _ in range(3))
+    phases = None
+    with mock.patch.object(Kernel, "__call__", lambda kernel, grid, **given: recorded.append((kernel, given))):
         if core != "plain":
             encoding = LRPE(
                 head_dim, 2, core=core, projection="householder", learn_angles=True, learn_projection=True, seed=0
@@ -76,8 +75,6 @@ def calls(core: str, head_dim: int, dtype: torch.dtype) -> list[tuple[Kernel, di
             query, key, value, phases=phases, log_decay=torch.zeros(2), denominator=True, segment=128
         )
         out.float().sum().backward()
-    finally:
-        Kernel.__call__ = original  # type: ignore[method-assign]
     return recorded
 
 
