@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from experiments.manifest import available_cores, cpu_model
+
 Case = Callable[[], Any]
 
 
@@ -70,11 +72,9 @@ def floors() -> dict[str, float]:
 
 def machine() -> dict[str, Any]:
     """Where and with what a measurement was made."""
-    with open("/proc/cpuinfo", encoding="utf-8") as file:
-        models = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
     return {
-        "processor": models[0] if models else platform.processor(),
-        "cores": os.cpu_count(),
+        "processor": cpu_model(),
+        "cores": available_cores(),
         "threads": torch.get_num_threads(),
         "load_average": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import re
 import shutil
@@ -119,12 +118,6 @@ def read(path: Path) -> dict[str, Any]:
     except Exception as error:  # torch raises pickle, zip, runtime and key errors for what cannot be read
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"cannot read the checkpoint {path}: {reason}") from error
-
-
-def sha256(path: Path) -> str:
-    """The checksum of a checkpoint's file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def updates(state: dict[str, Any]) -> int:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from data_prep import TASKS, prepare_task
-from data_prep.manifest import write_manifest
+from data_prep.manifest import sha256_of, write_manifest
 from experiments.config import compose, identity, run_directory
 from experiments.config.pretraining import pretraining_config
 from experiments.engine import checkpoints
@@ -90,7 +90,7 @@ def test_a_fine_tuning_trains_its_pretraining_first_and_names_it(results: Path) 
     start = record["manifest"]["pretrained"]
     assert start["checkpoint"] == str(pretrained / "checkpoints" / "checkpoint_best.pt")
     assert (start["start"], start["identity"]) == ("run", record_of(pretrained)["run"]["identity"])
-    assert start["checkpoint_sha256"] == checkpoints.sha256(pretrained / "checkpoints" / "checkpoint_best.pt")
+    assert start["checkpoint_sha256"] == sha256_of(pretrained / "checkpoints" / "checkpoint_best.pt")
     assert start["new"] == [f"{HEAD}.{part}.{kind}" for part in ("dense", "output") for kind in ("bias", "weight")]
     assert all(name.startswith("masked_lm_head.") for name in start["unused"])
     assert start["taken"] == len(weights_of(tuned)) - len(start["new"])

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from data_prep import TASKS, load_manifest
+from data_prep.manifest import sha256_of
 from experiments.config.identity import pretrained_checkpoint, pretraining_identity
 from experiments.config.pretraining import pretraining_config
 from experiments.engine import checkpoints
@@ -91,7 +92,7 @@ class SentenceClassification(Family):
             "pretrained": {
                 **known,
                 "checkpoint": str(start),
-                "checkpoint_sha256": checkpoints.sha256(start),
+                "checkpoint_sha256": sha256_of(start),
                 "taken": len(transfer.taken),
                 "new": list(transfer.new),
                 "unused": list(transfer.unused),
