@@ -66,6 +66,10 @@ table-alm: ## autoregressive language modelling: PROFILE= SEEDS=5 PROTOCOL=both 
 table-blm: ## bidirectional language modelling
 table-glue: ## text classification, GLUE
 table-imagenet: ## image classification
+# The demo's image models keep one core busy, so two train at a time unless JOBS says otherwise.
+ifeq ($(origin JOBS)-$(PROFILE),file-demo)
+table-imagenet: JOBS := 2
+endif
 
 $(TABLES:%=table-%): table-%: $(READY) FORCE
 	$(TABLE) table=$*
