@@ -44,7 +44,7 @@ demo: $(READY) ## the main job: train five encodings on embedded text, print the
 
 .PHONY: test
 test: $(READY) ## the tests (under 20 minutes on two cores)
-	$(BIN)/python -m pytest -n 2 -m "not slow and not faults" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not faults" $(ARGS)
 
 .PHONY: test-faults
 test-faults: $(READY) ## kills, full disks, bad data and bad configs; under 15 minutes on two cores
