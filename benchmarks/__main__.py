@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import attention, encoding, generation
-from benchmarks.measure import floors, machine
+from benchmarks.measure import floors, keep_memory, machine
 
 SUBJECTS = {"encoding": encoding.measure, "attention": attention.measure, "generation": generation.measure}
 FOLDER = Path(__file__).parent
@@ -51,6 +51,7 @@ def main(chosen: list[str]) -> int:
         print(f"error: no benchmark {unknown[0]!r}; there are: {', '.join(SUBJECTS)}", file=sys.stderr)
         return 2
     path = FOLDER / "results.json"
+    keep_memory()
     results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for name in chosen or SUBJECTS:
         print(f"measuring {name}", flush=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import platform
 import statistics
@@ -45,6 +47,19 @@ def compare(
             {"name": name, "median": median, "low": low, "high": high, "ratio": statistics.median(ratios)},
         )
     return {"title": title, "reference": reference, "rounds": rounds, "note": note, "rows": rows}
+
+
+def keep_memory() -> None:
+    """Have the C library keep what is freed, as a GPU's allocator does.
+
+    By default glibc returns a large tensor's memory at once, and the next one pays a page fault every 4 KiB: at 64 MiB
+    a tensor that costs more than the copy which everything is compared with. Other C libraries are left as they are.
+    """
+    trim_threshold, mmap_threshold = -1, -3
+    with contextlib.suppress(AttributeError, OSError):
+        library = ctypes.CDLL(None)
+        library.mallopt(mmap_threshold, 2**30)
+        library.mallopt(trim_threshold, 2**31 - 1)
 
 
 def floors() -> dict[str, float]:
