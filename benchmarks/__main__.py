@@ -7,10 +7,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import attention, encoding, generation
+from benchmarks import attention, encoding, generation, memory, training
 from benchmarks.measure import floors, keep_memory, machine
 
-SUBJECTS = {"encoding": encoding.measure, "attention": attention.measure, "generation": generation.measure}
+SUBJECTS = {
+    "encoding": encoding.measure,
+    "attention": attention.measure,
+    "memory": memory.measure,
+    "training": training.measure,
+    "generation": generation.measure,
+}
 FOLDER = Path(__file__).parent
 
 
@@ -39,8 +45,8 @@ def render(results: dict[str, dict[str, Any]]) -> str:
             lines += [f"### {table['title']}", "", f"| case | ms | quartiles | over {table['reference']} |"]
             lines += ["| --- | ---: | ---: | ---: |"]
             for row in table["rows"]:
-                median, low, high = (1000 * row[key] for key in ("median", "low", "high"))
-                lines.append(f"| {row['name']} | {median:.2f} | {low:.2f} to {high:.2f} | {row['ratio']:.2f} |")
+                spread = f"{1000 * row['low']:.2f} to {1000 * row['high']:.2f}" if "low" in row else ""
+                lines.append(f"| {row['name']} | {1000 * row['median']:.2f} | {spread} | {row['ratio']:.3g} |")
             lines += ["", *([table["note"], ""] if table["note"] else [])]
     return "\n".join(lines).rstrip() + "\n"
 

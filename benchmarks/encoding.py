@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure import Case, compare
+from experiments import torchvision_compatibility
 from lrpe import LRPE
 
 SHAPE = {"batch": 16, "heads": 8, "head_dim": 64}
@@ -44,6 +45,7 @@ def peers(query: Tensor, key: Tensor) -> tuple[dict[str, Case], list[str]]:
     except ImportError:
         absent.append("rotary-embedding-torch")
     try:
+        torchvision_compatibility.install()  # which transformers imports where it is there
         from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
         angle = torch.arange(query.shape[-2])[:, None] * 10000 ** (-torch.arange(32) / 32)
@@ -73,6 +75,8 @@ def measure() -> list[dict[str, Any]]:
         def formula(theta: Tensor = theta, vector: Tensor = vector, q: Tensor = query, k: Tensor = key) -> Any:
             return op_by_op(q, theta, vector), op_by_op(k, theta, vector)
 
+        compiled = torch.compile(formula)
+
         def forward(case: Case) -> Case:
             return torch.no_grad()(case)
 
@@ -80,6 +84,7 @@ def measure() -> list[dict[str, Any]]:
         cases |= {name: forward(lambda e=e, q=query, k=key: e(q, k)) for name, e in encodings.items()}
         cases |= {name: forward(case) for name, case in others.items()}
         cases["op by op, orthogonal, Householder"] = forward(formula)
+        cases["the same, torch.compile"] = forward(compiled)
         title = f"Encoding q and k, length {length}, forward"
         results.append(compare(title, cases, reference="copy", rounds=9 if length == 512 else 5, note=note))
         query.requires_grad_()
@@ -92,7 +97,10 @@ def measure() -> list[dict[str, Any]]:
 
             return run
 
-        cases = {"op by op, orthogonal, Householder": both_ways(formula)}
+        cases = {
+            "op by op, orthogonal, Householder": both_ways(formula),
+            "the same, torch.compile": both_ways(compiled),
+        }
         cases |= {name: both_ways(lambda e=e, q=query, k=key: e(q, k)) for name, e in encodings.items()}
         title = f"Encoding q and k, length {length}, forward and backward"
         results.append(compare(title, cases, reference="op by op, orthogonal, Householder", rounds=5))

@@ -1,0 +1,46 @@
+"""``engine.compile``: every encoding that conf/ has becomes one graph, which later lengths share."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from torch._dynamo.testing import CompileCounterWithBackend
+
+from experiments.config import compose
+from experiments.engine.families import family_of
+from experiments.engine.families.alm.model import LRPELanguageModelConfig, decoder_config
+from lrpe.models import DecoderLM
+
+ENCODINGS = sorted(path.stem for path in (Path(__file__).parents[3] / "conf" / "encoding").glob("*.yaml"))
+VOCABULARY = 20
+
+
+def _model(encoding: str) -> DecoderLM:
+    config = compose(["experiment=alm", "profile=demo", f"encoding={encoding}", "protocol=controlled", "seed=1"])
+    known = {field.name for field in dataclasses.fields(LRPELanguageModelConfig)}
+    section = {key: value for key, value in family_of(config).model(config).items() if key in known}
+    torch.manual_seed(0)
+    return DecoderLM(decoder_config(LRPELanguageModelConfig(**section), VOCABULARY, padding_index=1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_one_graph_trains_every_length_after_the_second(encoding: str) -> None:
+    """torch.compile takes the first length for a constant and the second for proof that it is none."""
+    torch._dynamo.reset()
+    model, counter, graphs = _model(encoding), CompileCounterWithBackend("aot_eager"), []
+    compiled = torch.compile(model, backend=counter, fullgraph=True)
+    for length in (70, 64, 130, 33):
+        tokens = torch.randint(4, VOCABULARY, (2, length))
+        gradients = []
+        for network in (model, compiled):
+            torch.manual_seed(length)
+            model.zero_grad()
+            network(tokens).logsumexp(-1).mean().backward()
+            gradients.append([parameter.grad.clone() for parameter in model.parameters() if parameter.requires_grad])
+        torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-3, atol=1e-5)
+        graphs.append(counter.frame_count)
+    assert graphs == [1, 2, 2, 2]
