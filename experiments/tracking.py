@@ -3,38 +3,71 @@
 ``history.jsonl`` is the truth. One (config, seed) is one wandb run, with an id that follows from both; a resumed run
 continues the same curve. Online, the server keeps what it has and is sent what it lacks. Offline runs of wandb cannot
 be resumed, so a resumed run opens a new segment, replays the history up to its checkpoint and moves the older segments
-to ``wandb/superseded/``: one ``wandb sync`` yields one whole curve.
+to ``wandb/superseded/``: one ``wandb sync`` yields one whole curve. So does a run that could not be sent to its end.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Self
 
 from experiments.errors import UserError, nearest
 from experiments.files import read_history
-from experiments.wandb_setup import errors_of, has_credentials, init_run, mode_from_environment, teardown
+from experiments.records import now
+from experiments.wandb_setup import (
+    GRACE_SECONDS,
+    Limits,
+    errors_of,
+    has_credentials,
+    init_run,
+    mode_from_environment,
+    no_longer_than,
+    teardown,
+    upload_error,
+)
 
 MODES = ("auto", "wandb", "offline", "disabled")
+HISTORY = "history.jsonl"
 _AXES = ("update", "tokens", "sentences", "images", "epoch")
 
 
-def say_on_stderr(message: str) -> None:
-    print(f"tracking: {message}", file=sys.stderr)
+def say_in(log: Path) -> Callable[[str], None]:
+    """Say something on standard error and in a run's log."""
+
+    def say(message: str) -> None:
+        print(f"tracking: {message}", file=sys.stderr)
+        with suppress(OSError), log.open("a", encoding="utf-8") as file:
+            file.write(f"{now()} | WARNING | tracking | {message}\n")
+
+    return say
 
 
 class Tracker:
-    """The tracker of one run; use it as a context manager, so that the wandb run is always finished."""
+    """The tracker of one run; use it as a context manager, so that the wandb run is always finished.
 
-    def __init__(self, run: Any, wandb: ModuleType | None, say: Callable[[str], None]) -> None:
-        self._run = run
-        self._wandb = wandb
+    No call waits for wandb longer than :class:`experiments.wandb_setup.Limits` says. What wandb loses is said once, and
+    written anew from the history, as an offline run; where that is lost too, tracking ends.
+    """
+
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        folder: Path,
+        limits: Limits,
+        wandb: ModuleType | None = None,
+        init: Callable[[bool], Any] | None = None,
+    ) -> None:
+        self._say, self._folder, self._limits = say, folder, limits
+        self._wandb, self._init = wandb, init
         self._errors = errors_of(wandb) if wandb else ()
-        self._say = say
+        self._run: Any = None
+        self._online = self._replaced = False
         self._first_update = 0
 
     @classmethod
@@ -45,24 +78,29 @@ class Tracker:
         config: Mapping[str, Any],
         record: Mapping[str, Any],
         resume_update: int | None = None,
-        say: Callable[[str], None] = say_on_stderr,
+        say: Callable[[str], None] | None = None,
     ) -> Self:
         """Open (or continue) the wandb run of ``record["run"]`` below ``folder``.
 
         ``mode``: ``auto`` (``WANDB_MODE`` where it is set; else online where wandb has credentials, else offline),
         ``wandb`` (online), ``offline``, ``disabled`` (wandb is not imported). Ranks other than 0 track nothing.
-        ``resume_update`` is the checkpoint's update; rows of ``history.jsonl`` up to it are replayed.
+        ``resume_update`` is the checkpoint's update; rows of ``history.jsonl`` up to it are replayed. ``say`` is by
+        default :func:`say_in` the run's ``train.log``.
 
         Raises:
-            UserError: an unknown mode, or ``wandb`` without credentials. Anything that wandb itself raises is said
-                once, and tracking goes on offline, or ends.
+            UserError: an unknown mode or time limit, or ``wandb`` without credentials. Anything that wandb itself
+                raises is said once, and tracking goes on offline, or ends.
         """
+        folder = Path(folder)
+        say = say or say_in(folder / "train.log")
         if mode not in MODES:
             raise UserError(f"tracker.mode={mode}: expected one of {', '.join(MODES)}{nearest(mode, MODES)}")
         chosen = mode_from_environment() or mode if mode == "auto" else mode
         if chosen == "disabled" or int(os.environ.get("RANK", "0")) != 0:
-            return cls(None, None, say)
+            return cls(say, folder, Limits())
+        limits = Limits.from_environment()
         os.environ.setdefault("WANDB_SILENT", "true")
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # it prints, and waits, where no server can be reached
         import wandb
 
         if chosen in ("auto", "wandb") and not has_credentials(wandb):
@@ -73,8 +111,10 @@ class Tracker:
             if chosen == "wandb":
                 say("WANDB_MODE asks for online tracking, but wandb has no credentials; tracking offline")
             chosen = "offline"
-        tracker = cls(None, wandb, say)
-        tracker._open(Path(folder), config, record, online=chosen != "offline", resume_update=resume_update or 0)
+        history = [row for row in read_history(folder / HISTORY) if row["update"] <= (resume_update or 0)]
+        init = partial(init_run, wandb, folder, config, record, wandb_id(record), limits)
+        tracker = cls(say, folder, limits, wandb, init)
+        tracker._begin(chosen != "offline", history)
         return tracker
 
     @property
@@ -84,13 +124,13 @@ class Tracker:
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Send one row of the history: ``<split>/<name>`` for every number, against ``update``."""
-        if self._run is None or row["update"] < self._first_update:
+        if self._run is None:
             return
         try:
-            # With its update as the step, a row that the server has already is not doubled when a run is resumed.
-            self._run.log(as_wandb_row(row), step=row["update"])
+            self._send(row)
         except self._errors as error:
-            self._lose(error)
+            # The same row twice is one: wandb joins what has the same step.
+            self._replace(f"wandb is lost ({_brief(error)})", [*read_history(self._folder / HISTORY), row])
 
     def finish(self, summary: Mapping[str, Any] | None = None) -> None:
         """Close the run as finished, with the final metrics (nested names are joined by ``/``) as its summary."""
@@ -112,47 +152,62 @@ class Tracker:
             stopped = issubclass(kind, (KeyboardInterrupt, SystemExit))
             self.fail(f"{kind.__name__}: {error}", status="interrupted" if stopped else "failed")
 
-    def _open(
-        self, folder: Path, config: Mapping[str, Any], record: Mapping[str, Any], *, online: bool, resume_update: int
-    ) -> None:
-        run_id = wandb_id(record)
-        history = [row for row in read_history(folder / "history.jsonl") if row["update"] <= resume_update]
+    def _begin(self, online: bool, history: Sequence[Mapping[str, Any]]) -> None:
         try:
-            self._run = init_run(self._wandb, folder, config, record, run_id, online)
-            self._first_update = int(self._run.step) if online else 0
-            for name in _AXES:
-                self._run.define_metric(name)
-            for split in ("train", "valid"):
-                self._run.define_metric(f"{split}/*", step_metric="update")
-            for row in history:
-                self.log(row)
-            if self._run is not None:
-                _supersede(folder / "wandb", run_id, keep=Path(self._run.dir).parent)
+            self._open(online, history)
         except self._errors as error:
+            what = "refuses the key" if "401" in str(error) else "cannot be reached" if online else "failed"
+            self._replace(f"wandb {what} ({_brief(error)})", history)
+
+    def _open(self, online: bool, history: Sequence[Mapping[str, Any]]) -> None:
+        with no_longer_than(self._limits.start + GRACE_SECONDS):
+            run = self._init(online)
+            for name in _AXES:
+                run.define_metric(name)
+            for split in ("train", "valid"):
+                run.define_metric(f"{split}/*", step_metric="update")
+        self._run, self._online, self._first_update = run, online, int(run.step) if online else 0
+        for row in history:
+            self._send(row)
+        _supersede(self._folder / "wandb", run.id, keep=Path(run.dir).parent)
+
+    def _send(self, row: Mapping[str, Any]) -> None:
+        if row["update"] >= self._first_update:
+            with no_longer_than(self._limits.start):
+                # With its update as the step, a row that the server has already is not doubled when a run is resumed.
+                self._run.log(as_wandb_row(row), step=row["update"])
+
+    def _replace(self, why: str, history: Sequence[Mapping[str, Any]]) -> None:
+        """Give the run up for an offline one with the same history, the first time; say why, and what becomes of it."""
+        self._run = None
+        teardown(self._wandb, self._errors)
+        again, self._replaced = self._replaced, True
+        try:
+            if not again:
+                self._open(False, history)
+        except self._errors:
             self._run = None
             teardown(self._wandb, self._errors)
-            if not online:
-                self._say(f"wandb failed ({_brief(error)}); training goes on, history.jsonl keeps every row")
-                return
-            self._say(f"wandb cannot be reached ({_brief(error)}); tracking offline")
-            self._open(folder, config, record, online=False, resume_update=resume_update)
+        if self._run is None:
+            self._say(f"{why}; training goes on, {HISTORY} keeps every row")
+        else:
+            self._say(f"{why}; tracking offline, send it later with: wandb sync {Path(self._run.dir).parent}")
 
     def _close(self, summary: Mapping[str, Any], exit_code: int) -> None:
-        run, self._run = self._run, None
+        run = self._run
         if run is None:
             return
         try:
-            run.summary.update(_flat(summary))
-            run.finish(exit_code=exit_code)
+            with no_longer_than(self._limits.finish + GRACE_SECONDS):
+                run.summary.update(_flat(summary))
+                run.finish(exit_code=exit_code)
+            why = upload_error(run) if self._online else None
         except self._errors as error:
-            where = Path(run.dir).parent
-            self._say(f"not everything reached wandb ({_brief(error)}); send the rest with: wandb sync {where}")
-            teardown(self._wandb, self._errors)
-
-    def _lose(self, error: BaseException) -> None:
+            why = _brief(error)
+        if why is not None:
+            self._replace(f"not everything reached wandb ({why})", read_history(self._folder / HISTORY))
+            self._close(summary, exit_code)
         self._run = None
-        self._say(f"wandb is lost ({_brief(error)}); training goes on, history.jsonl keeps every row")
-        teardown(self._wandb, self._errors)
 
 
 def wandb_id(record: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ from experiments.config.compose import CONF
 from experiments.config.reach import split_flags
 from experiments.errors import UserError
 from experiments.exit_codes import was_stopped
+from experiments.locks import InUse
 from experiments.records import RunFolder, shown_metrics
 
 
@@ -58,6 +59,9 @@ def _hydra_main(config: DictConfig) -> None:
     try:
         code = run(config)
     except UserError as error:
+        if isinstance(error, InUse) and sweep.in_sweep():
+            sweep.note_elsewhere(error)
+            return
         code, message = 2, f"error: {error}"
         print(message, file=sys.stderr)
     except Exception as error:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
+
+import psutil
 
 from experiments.errors import UserError, nearest
 from experiments.manifest import mask_config
@@ -15,6 +22,33 @@ _FROM_ENVIRONMENT = {
     "online": "wandb", "run": "wandb", "shared": "wandb", "offline": "offline", "dryrun": "offline",
     "disabled": "disabled",
 }  # fmt: skip
+
+GRACE_SECONDS = 10.0  # beyond wandb's own time limits, for what it does not count
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many seconds wandb is waited for: to start a run or take a row, and to send the rest at the end."""
+
+    start: float = 30.0
+    finish: float = 30.0
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """What ``WANDB_INIT_TIMEOUT`` and ``WANDB_FINISH_TIMEOUT`` say.
+
+        Raises:
+            UserError: one is no number of seconds above 0.
+        """
+        return cls(_seconds("WANDB_INIT_TIMEOUT", cls.start), _seconds("WANDB_FINISH_TIMEOUT", cls.finish))
+
+
+def _seconds(name: str, default: float) -> float:
+    word = os.environ.get(name) or str(default)
+    with suppress(ValueError):
+        if 0 < float(word) < math.inf:
+            return float(word)
+    raise UserError(f"{name}={word}: expected a number of seconds above 0, e.g. {default:g}")
 
 
 def mode_from_environment() -> str | None:
@@ -45,7 +79,13 @@ def has_credentials(wandb: ModuleType) -> bool:
 
 
 def init_run(
-    wandb: ModuleType, folder: Path, config: Mapping[str, Any], record: Mapping[str, Any], run_id: str, online: bool
+    wandb: ModuleType,
+    folder: Path,
+    config: Mapping[str, Any],
+    record: Mapping[str, Any],
+    run_id: str,
+    limits: Limits,
+    online: bool,
 ) -> Any:
     """``wandb.init`` with everything explicit: name, group, tags, job type, the whole config without secrets."""
     run, tracker = record["run"], config.get("tracker") or {}
@@ -53,8 +93,8 @@ def init_run(
     settings = wandb.Settings(
         silent=True,
         console="off",
-        init_timeout=float(os.environ.get("WANDB_INIT_TIMEOUT", "30")),
-        finish_timeout=float(os.environ.get("WANDB_FINISH_TIMEOUT", "120")),
+        init_timeout=limits.start,
+        finish_timeout=limits.finish,
         finish_timeout_raises=True,
         # The manifest records all this, and without the secrets that a command line may hold.
         x_disable_meta=True,
@@ -84,6 +124,35 @@ def init_run(
     )
 
 
+@contextmanager
+def no_longer_than(seconds: float) -> Iterator[None]:
+    """Kill wandb's service process where the block takes longer: what waits for its answer, or for room in a full queue
+    to it, raises then one of :func:`errors_of`."""
+    timer = threading.Timer(seconds, _kill_service)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _kill_service() -> None:
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):
+            if child.name() == "wandb-core":
+                child.kill()
+
+
+def upload_error(run: Any) -> str | None:
+    """What ended the upload of a run before its end. wandb raises nothing then, and tells its own log alone."""
+    with suppress(OSError), (Path(run.dir).parent / "logs" / "debug-internal.log").open(encoding="utf-8") as log:
+        for line in log:
+            if "filestream: fatal error" in line:
+                return str(json.loads(line)["msg"]).rpartition("filestream: ")[2]
+    return None
+
+
 def errors_of(wandb: ModuleType) -> tuple[type[BaseException], ...]:
     """What wandb raises when its server, its service process or the disk fails it."""
     kinds: list[type[BaseException]] = [wandb.errors.Error, OSError]
@@ -95,10 +164,10 @@ def errors_of(wandb: ModuleType) -> tuple[type[BaseException], ...]:
     return (*kinds, HandleAbandonedError, MailboxClosedError, ServerResponseError)
 
 
-def teardown(wandb: ModuleType | None, errors: tuple[type[BaseException], ...]) -> None:
+def teardown(wandb: ModuleType, errors: tuple[type[BaseException], ...]) -> None:
     """Let go of a service process in doubt: else a run id stays taken, and the interpreter complains at its end."""
     try:
-        if wandb is not None:
+        with no_longer_than(GRACE_SECONDS):
             wandb.teardown()
     except errors:
         return

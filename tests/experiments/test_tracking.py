@@ -98,7 +98,7 @@ def no_wandb_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 class FakeRun:
     def __init__(self, arguments: dict[str, Any], step: int) -> None:
-        self.arguments, self.step = arguments, step
+        self.arguments, self.id, self.step = arguments, arguments["id"], step
         self.rows: list[tuple[int, dict[str, Any]]] = []
         self.summary: dict[str, Any] = {}
         self.defined: dict[str, str | None] = {}
