@@ -23,6 +23,7 @@ from experiments.records import now
 from experiments.wandb_setup import (
     GRACE_SECONDS,
     Limits,
+    check_settings,
     errors_of,
     has_credentials,
     init_run,
@@ -103,6 +104,7 @@ class Tracker:
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # it prints, and waits, where no server can be reached
         import wandb
 
+        check_settings(wandb)
         if chosen in ("auto", "wandb") and not has_credentials(wandb):
             if mode == "wandb":
                 raise UserError(

@@ -65,6 +65,21 @@ def mode_from_environment() -> str | None:
     return _FROM_ENVIRONMENT[word]
 
 
+def check_settings(wandb: ModuleType) -> None:
+    """Refuse what wandb cannot use.
+
+    Raises:
+        UserError: an environment variable or a settings file of wandb has a value that it refuses.
+    """
+    try:
+        wandb.setup()
+    except wandb.errors.UsageError as error:
+        raise UserError(f"wandb refuses its settings: {error}; correct the WANDB_* variables") from None
+    except ValueError as error:  # pydantic's, which names the field
+        name, _, reason = str(error).partition("\n")[2].partition("\n")
+        raise UserError(f"WANDB_{name.upper()}: {reason.strip()}; correct or unset it") from None
+
+
 def has_credentials(wandb: ModuleType) -> bool:
     """Whether wandb would log in without asking; the network is not used."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import threading
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -17,14 +16,17 @@ PROJECT = {"id": "p", "name": "lrpe", "entity": {"id": "e", "name": "me"}}
 
 
 class WandbServer:
-    """``mood`` is how it answers now; ``history`` holds the rows that came, by run and place in the file."""
+    """``mood`` is how it answers now; ``history`` holds the rows that came, by run and place in the file.
 
-    def __init__(self) -> None:
-        self.mood = WELL
+    ``sent`` is set once a row has come; ``once_open`` is called when a run was opened.
+    """
+
+    def __init__(self, mood: str = WELL) -> None:
+        self.mood = mood
+        self.sent = threading.Event()
+        self.once_open: Callable[[], object] = lambda: None
         self.history: dict[str, dict[int, dict[str, Any]]] = {}
         self.finished: set[str] = set()
-        self.requests: Counter[str] = Counter()
-        self.ended = threading.Event()
         self.address = ""
 
     @property
@@ -33,10 +35,14 @@ class WandbServer:
         (lines,) = self.history.values()
         return [lines[place]["update"] for place in sorted(lines)]
 
+    def recover(self) -> None:
+        self.mood, self.once_open = WELL, lambda: None
+
     @contextmanager
-    def listening(self, port: int = 0) -> Iterator[str]:
-        """Serve, and give the address for ``WANDB_BASE_URL``; before and after, the port refuses connections."""
-        http = ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (_Handler,), {"server_state": self}))
+    def listening(self) -> Iterator[str]:
+        """Serve, and give the address for ``WANDB_BASE_URL``; afterwards the port refuses connections."""
+        ended = threading.Event()
+        http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"state": self, "ended": ended}))
         http.daemon_threads = True
         http.handle_error = lambda *where: None  # wandb may end while it is answered
         http.block_on_close = False
@@ -46,11 +52,10 @@ class WandbServer:
             self.address = f"http://127.0.0.1:{http.server_port}"
             yield self.address
         finally:
-            self.ended.set()
+            ended.set()
             http.shutdown()
             http.server_close()
             thread.join()
-            self.ended.clear()
 
     def answer(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         if path.endswith("/file_stream"):
@@ -60,8 +65,10 @@ class WandbServer:
             return {}
         query, variables = body.get("query", ""), body.get("variables") or {}
         if "upsertBucket" in query:
-            run = {"id": "b", "name": variables.get("name"), "displayName": "r", "project": PROJECT, "config": "{}"}
-            return {"data": {"upsertBucket": {"bucket": {**run, "historyLineCount": 0}, "inserted": True}}}
+            name = variables.get("name")
+            run = {"id": "b", "name": name, "displayName": "r", "project": PROJECT, "config": "{}"}
+            known = len(self.history.get(name, {}))
+            return {"data": {"upsertBucket": {"bucket": {**run, "historyLineCount": known}, "inserted": not known}}}
         if "RunResumeStatus" in query:
             return {"data": {"model": {**PROJECT, "bucket": self._bucket(variables["name"])}}}
         if "createRunFiles" in query:
@@ -76,6 +83,7 @@ class WandbServer:
         if sent:
             lines = self.history.setdefault(run, {})
             lines.update({sent["offset"] + number: json.loads(line) for number, line in enumerate(sent["content"])})
+            self.sent.set()
         if body.get("complete"):
             self.finished.add(run)
 
@@ -90,16 +98,16 @@ class WandbServer:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server_state: WandbServer
+    state: WandbServer
+    ended: threading.Event  # for connections that were open when the server closed
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        state = self.server_state
+        state = self.state
         body = self._body()
-        state.requests[state.mood] += 1
-        while state.mood == HANGS and not state.ended.wait(0.05):
+        while state.mood == HANGS and not self.ended.wait(0.05):
             pass
-        if state.ended.is_set():
+        if self.ended.is_set():
             self.close_connection = True
             return
         status = _STATUS.get(state.mood, 200)
@@ -109,6 +117,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+        if b"upsertBucket" in content:
+            state.once_open()
 
     do_GET = do_PUT = do_POST
 

@@ -1,0 +1,224 @@
+"""wandb's server away, silent, faulty or refusing, its service dead or stuck: training goes on, says so once, and one
+``wandb sync`` sends the whole curve later."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from experiments import tracking
+from experiments.records import RunFolder
+from experiments.tracking import Tracker, offline_segments
+from tests.experiments.conftest import TINY, only_run
+from tests.experiments.test_tracking import ROOT, read_segment
+from tests.faults.counts import Tally
+from tests.faults.moments import Command
+from tests.faults.wandb_server import ERRORS, HANGS, REFUSES_KEY, WandbServer
+
+UPDATES = 40
+MANY = 4000  # rows, more than the way to wandb's service holds
+TRAIN = """
+    import sys
+    from test_tracking import CONFIG, RECORD, row
+    from experiments.records import RunFolder
+    from experiments.tracking import Tracker
+    folder, updates = RunFolder(sys.argv[1]), int(sys.argv[2])
+    with Tracker.start("auto", folder, CONFIG, RECORD) as tracker:
+        for update in range(1, updates + 1):
+            if update == updates // 2:
+                print("half", flush=True)
+                sys.stdin.readline()
+            folder.append(row(update))
+            tracker.log(row(update))
+    print("trained to the end")
+"""
+ENVIRONMENT = {
+    "WANDB_API_KEY": "k" * 40,
+    "WANDB_INIT_TIMEOUT": "2",
+    "WANDB_FINISH_TIMEOUT": "2",
+    "WANDB__FILE_STREAM_TRANSMIT_INTERVAL": "0.1",  # seconds; else nothing is sent before a short run ends
+    "NETRC": "/nowhere",
+}
+
+
+def environment(url: str) -> dict[str, str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
+    return {**clean, **ENVIRONMENT, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'experiments'}", "WANDB_BASE_URL": url}
+
+
+def train(
+    folder: Path, url: str, at_half: Callable[[psutil.Process], object] = lambda process: None, updates: int = UPDATES
+) -> str:
+    """Track a run to its end, something happening at its half; what it said."""
+    command = [sys.executable, "-c", textwrap.dedent(TRAIN), str(folder), str(updates)]
+    with subprocess.Popen(
+        command,
+        env=environment(url),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "half\n"
+        at_half(psutil.Process(process.pid))
+        out, said = process.communicate("\n", timeout=120)
+    assert (process.returncode, out) == (0, "trained to the end\n"), said
+    return said
+
+
+def service_of(process: psutil.Process) -> psutil.Process:
+    """wandb's own process beside a run."""
+    (service,) = [child for child in process.children() if child.name() == "wandb-core"]
+    return service
+
+
+def assert_kept(folder: Path, said: str, why: str, server: WandbServer, updates: int = UPDATES) -> None:
+    """One line, in the log too; a whole offline run; and a server that has every row once after ``wandb sync``."""
+    assert said.count("\n") == 1, said
+    assert why in said
+    assert (folder / "train.log").read_text().count(said.removeprefix("tracking: ")) == 1
+    (segment,) = offline_segments(folder)
+    assert said.endswith(f"wandb sync {segment}\n")
+    assert [row["update"] for row in read_segment(folder)[1]] == list(range(1, updates + 1))
+    assert_syncs(segment, server, updates)
+
+
+def assert_syncs(segment: Path, server: WandbServer, updates: int) -> None:
+    server.recover()
+    with server.listening() as url:
+        wandb = Path(sys.executable).with_name("wandb")
+        subprocess.run([wandb, "sync", segment], env=environment(url), capture_output=True, check=True, timeout=60)
+    assert server.updates == list(range(1, updates + 1)), "no hole and nothing twice"
+    assert len(server.finished) == 1
+
+
+def test_a_key_that_is_refused_costs_nothing_but_a_line(tmp_path: Path, tally: Tally) -> None:
+    server = WandbServer(REFUSES_KEY)
+    with tally("wandb: key refused at the start"), server.listening() as url:
+        assert_kept(tmp_path, train(tmp_path, url), "wandb refuses the key", server)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("mood", [None, HANGS, ERRORS])
+def test_a_server_that_cannot_be_used_at_the_start(mood: str | None, tmp_path: Path, tally: Tally) -> None:
+    server = WandbServer(mood or HANGS)
+    with tally(f"wandb: server {mood or 'unreachable'} at the start"), ExitStack() as listening:
+        url = listening.enter_context(server.listening())
+        if mood is None:
+            listening.close()
+        assert_kept(tmp_path, train(tmp_path, url), "wandb cannot be reached", server)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("mood", [None, HANGS, ERRORS, REFUSES_KEY])
+def test_an_outage_after_half_of_the_rows_were_sent(mood: str | None, tmp_path: Path, tally: Tally) -> None:
+    server = WandbServer()
+
+    def outage(process: psutil.Process) -> None:
+        assert server.sent.wait(30)
+        if mood is None:
+            listening.close()
+        else:
+            server.mood = mood
+
+    with tally(f"wandb: server {mood or 'unreachable'} from half of the run"), ExitStack() as listening:
+        url = listening.enter_context(server.listening())
+        assert_kept(tmp_path, train(tmp_path, url, outage), "not everything reached wandb", server)
+
+
+@pytest.mark.faults
+def test_an_outage_that_ends_before_the_run_is_not_worth_a_word(tmp_path: Path, tally: Tally) -> None:
+    server = WandbServer()
+
+    def short_outage(process: psutil.Process) -> None:
+        server.mood = ERRORS
+        threading.Timer(0.5, server.recover).start()
+
+    with tally("wandb: server failing for a moment"), server.listening() as url:
+        assert train(tmp_path, url, short_outage) == ""
+        assert server.updates == list(range(1, UPDATES + 1))
+        assert offline_segments(tmp_path) == []
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("kind", "number"), [("killed", signal.SIGKILL), ("stopped, its queue full", signal.SIGSTOP)])
+def test_a_service_that_takes_no_more_rows(kind: str, number: int, tmp_path: Path, tally: Tally) -> None:
+    server = WandbServer()
+
+    def strike(process: psutil.Process) -> None:
+        service_of(process).send_signal(number)
+
+    with tally(f"wandb: its service {kind}"), server.listening() as url:
+        said = train(tmp_path, url, strike, updates=MANY)
+    assert_kept(tmp_path, said, "wandb is lost", server, updates=MANY)
+
+
+@dataclass(frozen=True)
+class ServiceDies:
+    """At an update, for good: whatever replaces wandb's service dies too."""
+
+    update: int
+
+    def wait(self) -> None:
+        send = Tracker._send
+
+        def patched(tracker: Tracker, row: dict[str, object]) -> None:
+            if row["update"] == self.update:
+                service_of(psutil.Process()).kill()
+            send(tracker, row)
+
+        tracking.Tracker._send = patched  # type: ignore[method-assign]
+
+
+def run(results: Path, data: Path, url: str, fault: ServiceDies | None = None) -> tuple[RunFolder, list[str]]:
+    """The whole of ``experiments.train tracker=wandb``; its folder, and what it said of tracking."""
+    command = Command([*TINY, "tracker=wandb"], data, results)
+    process = command.start(fault, **ENVIRONMENT, WANDB_BASE_URL=url)
+    command.ended(process, 0)
+    return RunFolder(only_run(results)), [line for line in command.log.read_text().splitlines() if "tracking" in line]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("mood", [None, HANGS, ERRORS, REFUSES_KEY])
+@pytest.mark.parametrize("when", ["at the start", "once the run is open"])
+def test_whole_training_runs(mood: str | None, when: str, tiny_data: Path, tmp_path: Path, tally: Tally) -> None:
+    server = WandbServer() if when == "once the run is open" else WandbServer(mood or HANGS)
+    with tally(f"wandb: server {mood or 'unreachable'} {when}, whole run"), ExitStack() as listening:
+        url = listening.enter_context(server.listening())
+        if when == "once the run is open":
+            server.once_open = listening.close if mood is None else lambda: setattr(server, "mood", mood)
+        elif mood is None:
+            listening.close()
+        folder, said = run(tmp_path, tiny_data, url)
+        assert len(said) == 1, said
+        record = folder.load()
+        assert record is not None
+        assert record.finished
+        (segment,) = offline_segments(folder.path)
+        assert_syncs(segment, server, record["updates"])
+
+
+@pytest.mark.faults
+def test_a_service_that_dies_again_ends_tracking_and_not_training(
+    tiny_data: Path, tmp_path: Path, tally: Tally
+) -> None:
+    with tally("wandb: its service killed twice, whole run"), WandbServer().listening() as url:
+        folder, said = run(tmp_path, tiny_data, url, ServiceDies(6))
+        assert len(said) == 1, said
+        assert "training goes on, history.jsonl keeps every row" in said[0]
+        record = folder.load()
+        assert record is not None
+        assert record.finished
+        assert [row["update"] for row in folder.history() if row["split"] == "train"] == list(range(1, 13))
