@@ -23,6 +23,7 @@ from experiments.records import now
 from experiments.wandb_setup import (
     GRACE_SECONDS,
     Limits,
+    Upload,
     check_settings,
     errors_of,
     has_credentials,
@@ -30,7 +31,6 @@ from experiments.wandb_setup import (
     mode_from_environment,
     no_longer_than,
     teardown,
-    upload_error,
 )
 
 MODES = ("auto", "wandb", "offline", "disabled")
@@ -168,7 +168,9 @@ class Tracker:
                 run.define_metric(name)
             for split in ("train", "valid"):
                 run.define_metric(f"{split}/*", step_metric="update")
-        self._run, self._online, self._first_update = run, online, int(run.step) if online else 0
+        self._run, self._online = run, online
+        if online:
+            self._first_update = int(run.step)
         for row in history:
             self._send(row)
         _supersede(self._folder / "wandb", run.id, keep=Path(run.dir).parent)
@@ -180,9 +182,15 @@ class Tracker:
                 self._run.log(as_wandb_row(row), step=row["update"])
 
     def _replace(self, why: str, history: Sequence[Mapping[str, Any]]) -> None:
-        """Give the run up for an offline one with the same history, the first time; say why, and what becomes of it."""
-        self._run = None
+        """Give the run up for an offline one, the first time; say why, and what becomes of it.
+
+        ``wandb sync`` appends to what the server has, so the offline run begins after what was acknowledged.
+        """
+        lost, self._run = self._run, None
         teardown(self._wandb, self._errors)
+        updates = sorted({row["update"] for row in history})
+        if lost is not None and self._online and (sent := updates[: Upload.of(lost).lines]):
+            self._first_update = max(self._first_update, sent[-1] + 1)
         again, self._replaced = self._replaced, True
         try:
             if not again:
@@ -203,7 +211,7 @@ class Tracker:
             with no_longer_than(self._limits.finish + GRACE_SECONDS):
                 run.summary.update(_flat(summary))
                 run.finish(exit_code=exit_code)
-            why = upload_error(run) if self._online else None
+            why = Upload.of(run).error if self._online else None
         except self._errors as error:
             why = _brief(error)
         if why is not None:

@@ -153,19 +153,43 @@ def no_longer_than(seconds: float) -> Iterator[None]:
 
 
 def _kill_service() -> None:
+    threading.excepthook = _show_failure
     for child in psutil.Process().children():
         with suppress(psutil.Error):
             if child.name() == "wandb-core":
                 child.kill()
 
 
-def upload_error(run: Any) -> str | None:
-    """What ended the upload of a run before its end. wandb raises nothing then, and tells its own log alone."""
-    with suppress(OSError), (Path(run.dir).parent / "logs" / "debug-internal.log").open(encoding="utf-8") as log:
-        for line in log:
-            if "filestream: fatal error" in line:
-                return str(json.loads(line)["msg"]).rpartition("filestream: ")[2]
-    return None
+def _show_failure(failure: threading.ExceptHookArgs) -> None:
+    """Of wandb's thread that asks its service for news, no traceback."""
+    if failure.thread is None or failure.thread.name != "NetStatThr":
+        threading.__excepthook__(failure)
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What became of an online run, by the log of wandb's service, which alone is told: how many lines of its history
+    the server has acknowledged, and what ended the upload before its end."""
+
+    lines: int = 0
+    error: str | None = None
+
+    @classmethod
+    def of(cls, run: Any) -> Self:
+        lines = sending = 0
+        error = None
+        with suppress(OSError), (Path(run.dir).parent / "logs" / "debug-internal.log").open(encoding="utf-8") as log:
+            for line in log:
+                with suppress(ValueError):
+                    entry = json.loads(line)
+                    message = entry["msg"]
+                    if message == "filestream: sending request":
+                        sending = max(sending, entry.get("history_offset", 0) + entry.get("history_lines", 0))
+                    elif message == "filestream: request sent":
+                        lines = sending
+                    elif message.startswith("filestream: fatal error"):
+                        error = message.rpartition("filestream: ")[2]
+        return cls(lines, error)
 
 
 def errors_of(wandb: ModuleType) -> tuple[type[BaseException], ...]:
