@@ -18,7 +18,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from experiments import tracking
 from experiments.records import RunFolder
 from experiments.tracking import Tracker, offline_segments
 from tests.experiments.conftest import TINY, only_run
@@ -83,10 +82,12 @@ def train(
     return said
 
 
-def service_of(process: psutil.Process) -> psutil.Process:
-    """wandb's own process beside a run."""
-    (service,) = [child for child in process.children() if child.name() == "wandb-core"]
-    return service
+def signal_service(process: psutil.Process, number: int) -> None:
+    """Send a signal to wandb's own process beside a run."""
+    services = [child for child in process.children() if child.name() == "wandb-core"]
+    assert services
+    for service in services:
+        service.send_signal(number)
 
 
 def assert_kept(folder: Path, said: str, why: str, server: WandbServer, updates: int = UPDATES) -> None:
@@ -169,11 +170,8 @@ def test_an_outage_that_ends_before_the_run_is_not_worth_a_word(tmp_path: Path, 
 def test_a_service_that_takes_no_more_rows(kind: str, number: int, tmp_path: Path, tally: Tally) -> None:
     server = WandbServer()
 
-    def strike(process: psutil.Process) -> None:
-        service_of(process).send_signal(number)
-
     with tally(f"wandb: its service {kind}"), server.listening() as url:
-        said = train(tmp_path, url, strike, updates=MANY)
+        said = train(tmp_path, url, lambda process: signal_service(process, number), updates=MANY)
     assert_kept(tmp_path, said, "wandb is lost", server, updates=MANY)
 
 
@@ -188,10 +186,10 @@ class ServiceDies:
 
         def patched(tracker: Tracker, row: dict[str, object]) -> None:
             if row["update"] == self.update:
-                service_of(psutil.Process()).kill()
+                signal_service(psutil.Process(), signal.SIGKILL)
             send(tracker, row)
 
-        tracking.Tracker._send = patched  # type: ignore[method-assign]
+        Tracker._send = patched
 
 
 def run(results: Path, data: Path, url: str, fault: ServiceDies | None = None) -> tuple[RunFolder, list[str]]:
