@@ -6,7 +6,8 @@
     torchrun --nproc-per-node 8 -m experiments.train profile=paper
 
 A finished run is not done again; a broken one resumes from its last checkpoint. So a sweep that died is started again
-with the same line; a run that fails does not keep the others of a sweep from running.
+with the same line; a run that fails does not keep the others of a sweep from running, and one that another process
+trains is left to it and waited for at the sweep's end.
 """
 
 from __future__ import annotations
