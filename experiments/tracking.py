@@ -158,7 +158,8 @@ class Tracker:
         try:
             self._open(online, history)
         except self._errors as error:
-            what = "refuses the key" if "error 401" in str(error) else "cannot be reached" if online else "failed"
+            refused = any(sign in str(error) for sign in ("error 401", "API_KEY"))
+            what = "refuses the key" if refused else "cannot be reached" if online else "failed"
             self._replace(f"wandb {what} ({_brief(error)})", history)
 
     def _open(self, online: bool, history: Sequence[Mapping[str, Any]]) -> None:

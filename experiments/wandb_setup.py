@@ -71,13 +71,15 @@ def check_settings(wandb: ModuleType) -> None:
     Raises:
         UserError: an environment variable or a settings file of wandb has a value that it refuses.
     """
+    from pydantic import ValidationError
+
     try:
         wandb.setup()
     except wandb.errors.UsageError as error:
         raise UserError(f"wandb refuses its settings: {error}; correct the WANDB_* variables") from None
-    except ValueError as error:  # pydantic's, which names the field
-        name, _, reason = str(error).partition("\n")[2].partition("\n")
-        raise UserError(f"WANDB_{name.upper()}: {reason.strip()}; correct or unset it") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]  # what was given may be a secret
+        raise UserError(f"WANDB_{str(first['loc'][0]).upper()}: {first['msg']}; correct or unset it") from None
 
 
 def has_credentials(wandb: ModuleType) -> bool:
