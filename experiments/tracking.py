@@ -20,22 +20,12 @@ from typing import Any, Self
 from experiments.errors import UserError, nearest
 from experiments.files import read_history
 from experiments.records import now
-from experiments.wandb_setup import (
-    GRACE_SECONDS,
-    Limits,
-    Upload,
-    check_settings,
-    errors_of,
-    has_credentials,
-    init_run,
-    mode_from_environment,
-    no_longer_than,
-    teardown,
-)
+from experiments.wandb_rows import AXES, as_wandb_row, as_wandb_summary
+from experiments.wandb_service import GRACE_SECONDS, Upload, errors_of, no_longer_than, teardown
+from experiments.wandb_setup import Limits, check_settings, has_credentials, init_run, mode_from_environment
 
 MODES = ("auto", "wandb", "offline", "disabled")
 HISTORY = "history.jsonl"
-_AXES = ("update", "tokens", "sentences", "images", "epoch")
 
 
 def say_in(log: Path) -> Callable[[str], None]:
@@ -165,7 +155,7 @@ class Tracker:
     def _open(self, online: bool, history: Sequence[Mapping[str, Any]]) -> None:
         with no_longer_than(self._limits.start + GRACE_SECONDS):
             run = self._init(online)
-            for name in _AXES:
+            for name in AXES:
                 run.define_metric(name)
             for split in ("train", "valid"):
                 run.define_metric(f"{split}/*", step_metric="update")
@@ -210,7 +200,7 @@ class Tracker:
             return
         try:
             with no_longer_than(self._limits.finish + GRACE_SECONDS):
-                run.summary.update(_flat(summary))
+                run.summary.update(as_wandb_summary(summary))
                 run.finish(exit_code=exit_code)
             why = Upload.of(run).error if self._online else None
         except self._errors as error:
@@ -226,15 +216,6 @@ def wandb_id(record: Mapping[str, Any]) -> str:
     return f"{record['run']['identity']}-seed{record['run']['seed']}"
 
 
-def as_wandb_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of the history under wandb's names; numbers that are missing or were not finite are left out."""
-    named = {name: row[name] for name in _AXES if row.get(name) is not None}
-    for name, value in row.items():
-        if name not in (*_AXES, "split") and value is not None:
-            named[f"{row['split']}/{name}"] = value
-    return named
-
-
 def offline_segments(folder: Path | str) -> list[Path]:
     """The offline runs of wandb in a run folder that are current and not yet synchronised."""
     segments = sorted((Path(folder) / "wandb").glob("offline-run-*"))
@@ -246,16 +227,6 @@ def _supersede(root: Path, run_id: str, keep: Path) -> None:
         if segment.resolve() != keep.resolve():
             (root / "superseded").mkdir(exist_ok=True)
             segment.rename(root / "superseded" / segment.name)
-
-
-def _flat(summary: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in summary.items():
-        if isinstance(value, Mapping):
-            flat.update(_flat(value, f"{prefix}{name}/"))
-        elif value is not None:
-            flat[f"{prefix}{name}"] = value
-    return flat
 
 
 def _brief(error: BaseException) -> str:

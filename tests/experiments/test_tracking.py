@@ -20,7 +20,8 @@ import pytest
 from experiments import tracking
 from experiments.errors import UserError
 from experiments.records import RunFolder
-from experiments.tracking import Tracker, as_wandb_row, offline_segments
+from experiments.tracking import Tracker, offline_segments
+from experiments.wandb_rows import as_wandb_row
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = {
