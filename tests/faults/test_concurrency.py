@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from threading import Barrier
 
 import pytest
 
@@ -33,52 +34,57 @@ def _table(words: Sequence[str]) -> None:
 
 
 def _launch(command: Sequence[str], log: Path | None, settings: Mapping[str, str]) -> int:
-    """A table's run in a fork of the table, which has imported everything."""
+    """A table's run: ``python -m experiments.train words...`` in a fork of the table."""
+    return _ended(_fork(_train, command[3:]))
+
+
+def _fork(main: Callable[[Sequence[str]], None], words: Sequence[str], printed: Path | None = None) -> int:
+    """Start a command in a fork of this process, which has imported everything; the child's number."""
     child = os.fork()
-    if not child:
-        code = 1
-        try:
-            os.environ.update(settings)
-            exit_on_user_error(lambda: _train(command[3:]))
-        except SystemExit as end:
-            code = int(end.code or 0)
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+    if child:
+        return child
+    code = 1
+    try:
+        if printed is not None:
+            with printed.open("w") as file:
+                for stream in (1, 2):
+                    os.dup2(file.fileno(), stream)
+        main(words)
+        code = 0
+    except SystemExit as end:
+        code = int(end.code or 0)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _ended(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def _begin(
-    main: Callable[[Sequence[str]], None],
-    words: Sequence[str],
-    settings: Mapping[str, str],
-    printed: Path,
-    together: Barrier,
+def _start_eight(
+    main: Callable[[Sequence[str]], None], words: Sequence[str], settings: Mapping[str, str], results: Path
 ) -> None:
-    with printed.open("w") as file:
-        for stream in (1, 2):
-            os.dup2(file.fileno(), stream)
     os.environ.update(settings)
-    together.wait()
-    main(words)
+    children = [_fork(main, words, results / f"printed{number}.txt") for number in range(PROCESSES)]
+    (results / "codes.json").write_text(json.dumps([_ended(child) for child in children]))
 
 
 def eight(
     main: Callable[[Sequence[str]], None], words: Sequence[str], data: Path, results: Path
-) -> tuple[list[int | None], list[str]]:
+) -> tuple[list[int], list[str]]:
     """Exit codes, and what each process printed."""
-    together = SERVER.Barrier(PROCESSES)
-    logs = [results / f"printed{number}.txt" for number in range(PROCESSES)]
-    settings = environment(data, results)
-    processes = [SERVER.Process(target=_begin, args=(main, words, settings, log, together)) for log in logs]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(SECONDS)
-        if process.exitcode is None:
-            process.kill()
-    return [process.exitcode for process in processes], [log.read_text() for log in logs]
+    mother = SERVER.Process(target=_start_eight, args=(main, words, environment(data, results), results))
+    mother.start()
+    mother.join(SECONDS)
+    if mother.exitcode is None:
+        mother.kill()
+    printed = [path.read_text() for path in sorted(results.glob("printed*.txt"))]
+    assert mother.exitcode == 0, printed
+    return json.loads((results / "codes.json").read_text()), printed
 
 
 def assert_trained_once(results: Path, runs: int) -> list[Record]:
