@@ -13,6 +13,7 @@ import pytest
 
 from experiments import table, train
 from experiments.checksums import FIELD, file_checksum, record_checksum
+from experiments.engine.run import quiet
 from experiments.errors import exit_on_user_error
 from experiments.records import Record, RunFolder, find_runs
 from tests.experiments.conftest import TINY, environment
@@ -69,6 +70,7 @@ def _start_eight(
     main: Callable[[Sequence[str]], None], words: Sequence[str], settings: Mapping[str, str], results: Path
 ) -> None:
     os.environ.update(settings)
+    quiet()  # fairseq's import has set up logging, which a table's process does without
     children = [_fork(main, words, results / f"printed{number}.txt") for number in range(PROCESSES)]
     (results / "codes.json").write_text(json.dumps([_ended(child) for child in children]))
 
