@@ -13,13 +13,14 @@ from typing import Any
 from experiments.errors import UserError
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file that a reader sees either as it was or whole, even where the writer is killed or power fails."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file (text as UTF-8) that a reader sees either as it was or whole, even where the writer is killed or
+    power fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
-        with open(partial, "w", encoding="utf-8") as file:
-            file.write(text)
+        with open(partial, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)

@@ -19,6 +19,15 @@ from experiments.files import write_atomically
 PATIENCE_SECONDS = 1.0  # is_held() takes a lock for a moment; whoever wants to hold it outlasts that
 
 
+class InUse(UserError):
+    """Another process holds what this one wants: ``path``, and ``by``, who that is."""
+
+    def __init__(self, path: Path, by: str) -> None:
+        super().__init__(f"{path} is in use by {by}; wait for it or stop it")
+        self.path = path
+        self.by = by
+
+
 @contextmanager
 def hold(path: Path, wait: bool = False) -> Iterator[None]:
     """Hold ``<path>.lock`` for this process, and say so in ``<path>.holder.json``.
@@ -26,7 +35,7 @@ def hold(path: Path, wait: bool = False) -> Iterator[None]:
     With ``wait``, what another process holds is waited for, and its holder said once.
 
     Raises:
-        UserError: another process holds it; the message names host and process.
+        InUse: another process holds it; the message names host and process.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not inside the lock file: whoever tries to take a lock truncates that file first.
@@ -35,10 +44,10 @@ def hold(path: Path, wait: bool = False) -> Iterator[None]:
     try:
         lock.acquire(timeout=PATIENCE_SECONDS)
     except Timeout:
-        used = f"{path} is in use by {holder(path)}"
+        by = holder(path)
         if not wait:
-            raise UserError(f"{used}; wait for it or stop it") from None
-        print(f"{used}; waiting for it", file=sys.stderr, flush=True)
+            raise InUse(path, by) from None
+        print(f"{path} is in use by {by}; waiting for it", file=sys.stderr, flush=True)
         lock.acquire()
     try:
         write_atomically(written, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))

@@ -1,4 +1,4 @@
-"""What sweeps add to single runs: how many at once, and a summary of those that failed."""
+"""What sweeps add to single runs: how many at once, waiting for those that other processes train, and a summary."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.files import write_atomically
+from experiments.locks import InUse
 from experiments.manifest import available_cores, gpu_names
+from experiments.records import RunFolder
 
-FAILURE = "failed.json"
+FAILURE, ELSEWHERE = "failed.json", "elsewhere.json"
 THREADS_A_RUN = 4  # small models gain little from more
 
 
@@ -36,17 +38,29 @@ def in_sweep() -> bool:
 
 def note_failure(code: int, message: str) -> None:
     """Leave word in the job's folder, which the sweep's own process reads at the end, whichever launcher ran it."""
+    _note(FAILURE, code=code, message=message)
+
+
+def note_elsewhere(error: InUse) -> None:
+    """Leave word that another process trains the job's run, and say so."""
+    print(f"{error.path} is in use by {error.by}; the sweep goes on, and waits for it at its end", file=sys.stderr)
+    _note(ELSEWHERE, code=2, message=f"{error.by} left it unfinished", folder=str(error.path))
+
+
+def _note(name: str, **content: Any) -> None:
     settings = HydraConfig.get()
-    content = {"overrides": list(settings.overrides.task), "code": code, "message": message}
-    write_atomically(Path(settings.runtime.output_dir) / FAILURE, json.dumps(content))
+    content["overrides"] = list(settings.overrides.task)
+    write_atomically(Path(settings.runtime.output_dir) / name, json.dumps(content))
 
 
 class Summary(Callback):
-    """At the end of a sweep: which runs failed and why, and exit code 1."""
+    """At the end of a sweep: wait for the runs that other processes train, then say which failed and why; exit code 1
+    where one did."""
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         folder = Path(config.hydra.sweep.dir)
-        failures = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"*/{FAILURE}"))]
+        left = [note for note in _notes(folder, ELSEWHERE) if not _finished_elsewhere(Path(note["folder"]))]
+        failures = [*_notes(folder, FAILURE), *left]
         if not failures:
             return
         print(f"\n{len(failures)} runs of this sweep failed; the same command retries them:", file=sys.stderr)
@@ -55,3 +69,15 @@ class Summary(Callback):
             own = [word for word in failure["overrides"] if word not in config.hydra.overrides.task]
             print(f"  {' '.join(own)}: {reason}", file=sys.stderr)
         raise SystemExit(1)
+
+
+def _notes(folder: Path, name: str) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"*/{name}"))]
+
+
+def _finished_elsewhere(folder: Path) -> bool:
+    """Wait until nobody trains the run; whether it is finished then."""
+    run = RunFolder(folder)
+    with run.lock(wait=True):
+        record = run.load()
+    return record is not None and record.finished

@@ -6,7 +6,8 @@
     torchrun --nproc-per-node 8 -m experiments.train profile=paper
 
 A finished run is not done again; a broken one resumes from its last checkpoint. So a sweep that died is started again
-with the same line; a run that fails does not keep the others of a sweep from running.
+with the same line; a run that fails does not keep the others of a sweep from running, and one that another process
+trains is left to it and waited for at the sweep's end.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from experiments.config.compose import CONF
 from experiments.config.reach import split_flags
 from experiments.errors import UserError
 from experiments.exit_codes import was_stopped
+from experiments.locks import InUse
 from experiments.records import RunFolder, shown_metrics
 
 
@@ -58,6 +60,9 @@ def _hydra_main(config: DictConfig) -> None:
     try:
         code = run(config)
     except UserError as error:
+        if isinstance(error, InUse) and sweep.in_sweep():
+            sweep.note_elsewhere(error)
+            return
         code, message = 2, f"error: {error}"
         print(message, file=sys.stderr)
     except Exception as error:

@@ -1,12 +1,15 @@
-"""Starting wandb so that it asks nothing and prints nothing, and knowing how it fails."""
+"""Starting wandb so that it asks nothing and prints nothing, in limited time."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
 from experiments.errors import UserError, nearest
 from experiments.manifest import mask_config
@@ -15,6 +18,31 @@ _FROM_ENVIRONMENT = {
     "online": "wandb", "run": "wandb", "shared": "wandb", "offline": "offline", "dryrun": "offline",
     "disabled": "disabled",
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many seconds wandb is waited for: to start a run or take a row, and to send the rest at the end."""
+
+    start: float = 30.0
+    finish: float = 30.0
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """What ``WANDB_INIT_TIMEOUT`` and ``WANDB_FINISH_TIMEOUT`` say.
+
+        Raises:
+            UserError: one is no number of seconds above 0.
+        """
+        return cls(_seconds("WANDB_INIT_TIMEOUT", cls.start), _seconds("WANDB_FINISH_TIMEOUT", cls.finish))
+
+
+def _seconds(name: str, default: float) -> float:
+    word = os.environ.get(name) or str(default)
+    with suppress(ValueError):
+        if 0 < float(word) < math.inf:
+            return float(word)
+    raise UserError(f"{name}={word}: expected a number of seconds above 0, e.g. {default:g}")
 
 
 def mode_from_environment() -> str | None:
@@ -31,6 +59,23 @@ def mode_from_environment() -> str | None:
     return _FROM_ENVIRONMENT[word]
 
 
+def check_settings(wandb: ModuleType) -> None:
+    """Refuse what wandb cannot use.
+
+    Raises:
+        UserError: an environment variable or a settings file of wandb has a value that it refuses.
+    """
+    from pydantic import ValidationError
+
+    try:
+        wandb.setup()
+    except wandb.errors.UsageError as error:
+        raise UserError(f"wandb refuses its settings: {error}; correct the WANDB_* variables") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]  # what was given may be a secret
+        raise UserError(f"WANDB_{str(first['loc'][0]).upper()}: {first['msg']}; correct or unset it") from None
+
+
 def has_credentials(wandb: ModuleType) -> bool:
     """Whether wandb would log in without asking; the network is not used."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
@@ -45,7 +90,13 @@ def has_credentials(wandb: ModuleType) -> bool:
 
 
 def init_run(
-    wandb: ModuleType, folder: Path, config: Mapping[str, Any], record: Mapping[str, Any], run_id: str, online: bool
+    wandb: ModuleType,
+    folder: Path,
+    config: Mapping[str, Any],
+    record: Mapping[str, Any],
+    run_id: str,
+    limits: Limits,
+    online: bool,
 ) -> Any:
     """``wandb.init`` with everything explicit: name, group, tags, job type, the whole config without secrets."""
     run, tracker = record["run"], config.get("tracker") or {}
@@ -53,8 +104,8 @@ def init_run(
     settings = wandb.Settings(
         silent=True,
         console="off",
-        init_timeout=float(os.environ.get("WANDB_INIT_TIMEOUT", "30")),
-        finish_timeout=float(os.environ.get("WANDB_FINISH_TIMEOUT", "120")),
+        init_timeout=limits.start,
+        finish_timeout=limits.finish,
         finish_timeout_raises=True,
         # The manifest records all this, and without the secrets that a command line may hold.
         x_disable_meta=True,
@@ -82,23 +133,3 @@ def init_run(
         reinit="finish_previous",
         settings=settings,
     )
-
-
-def errors_of(wandb: ModuleType) -> tuple[type[BaseException], ...]:
-    """What wandb raises when its server, its service process or the disk fails it."""
-    kinds: list[type[BaseException]] = [wandb.errors.Error, OSError]
-    try:
-        from wandb.sdk.mailbox import HandleAbandonedError, MailboxClosedError
-        from wandb.sdk.mailbox.mailbox_handle import ServerResponseError
-    except ImportError:  # private names: another version of wandb may not have them
-        return tuple(kinds)
-    return (*kinds, HandleAbandonedError, MailboxClosedError, ServerResponseError)
-
-
-def teardown(wandb: ModuleType | None, errors: tuple[type[BaseException], ...]) -> None:
-    """Let go of a service process in doubt: else a run id stays taken, and the interpreter complains at its end."""
-    try:
-        if wandb is not None:
-            wandb.teardown()
-    except errors:
-        return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
+
+from experiments.files import write_atomically
 
 # Okabe and Ito's palette, which readers with any colour vision can tell apart; line styles for print in grey.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -46,11 +49,12 @@ def new_figure(width: float, height: float) -> Iterator[Figure]:
 
 def save(figure: Figure, stem: Path, formats: Sequence[str] = ("png", "pdf")) -> list[Path]:
     """Write ``<stem>.<format>`` each; the same figure gives the same bytes."""
-    stem.parent.mkdir(parents=True, exist_ok=True)
     paths = []
     for kind in formats:
         path = stem.with_name(f"{stem.name}.{kind}")
-        figure.savefig(path, dpi=160, metadata=_METADATA[kind])
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format=kind, dpi=160, metadata=_METADATA[kind])
+        write_atomically(path, drawn.getvalue())  # two tables may draw it at once
         paths.append(path)
     return paths
 

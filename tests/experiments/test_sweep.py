@@ -7,8 +7,10 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ from omegaconf import OmegaConf
 
 from experiments import sweep, train
 from experiments.errors import UserError
+from experiments.files import write_atomically
+from experiments.locks import InUse
+from experiments.records import RunFolder
 from experiments.runs import scan
 from tests.experiments.conftest import ROOT, TINY, environment, run_train
 
@@ -63,6 +68,45 @@ def test_in_a_sweep_a_failure_is_noted_and_the_next_run_begins(
     monkeypatch.setattr(sweep, "note_failure", lambda *note: notes.append(note))
     train._hydra_main.__wrapped__(OmegaConf.create())
     assert notes == noted
+
+
+def test_a_run_that_another_process_trains_is_no_failure_of_the_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(train, "run", raising(InUse(tmp_path / "seed1", "process 7 on here")))
+    monkeypatch.setattr(sweep, "in_sweep", lambda: True)
+    monkeypatch.setattr(sweep, "_note", lambda name, **content: noted.append(name))
+    noted: list[str] = []
+    train._hydra_main.__wrapped__(OmegaConf.create())
+    assert noted == [sweep.ELSEWHERE]
+    said = f"{tmp_path / 'seed1'} is in use by process 7 on here; the sweep goes on, and waits for it at its end\n"
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("status", ["finished", "failed"])
+def test_at_its_end_a_sweep_waits_for_the_runs_that_others_train(
+    status: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = RunFolder(tmp_path / "seed1")
+    taken = threading.Event()
+
+    def elsewhere() -> None:
+        with run.lock():
+            run.begin({}, manifest={})
+            taken.set()
+            time.sleep(0.3)
+            run.close(status, to_update=1)
+
+    note = {"overrides": ["seed=1"], "code": 2, "message": "process 7 left it unfinished", "folder": str(run.path)}
+    write_atomically(tmp_path / "sweep" / "0" / sweep.ELSEWHERE, json.dumps(note))
+    config = {"hydra": {"sweep": {"dir": str(tmp_path / "sweep")}, "overrides": {"task": []}}}
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    assert taken.wait(10)
+    with nullcontext() if status == "finished" else pytest.raises(SystemExit, match="1"):
+        sweep.Summary().on_multirun_end(OmegaConf.create(config))
+    thread.join()
+    assert ("seed=1: process 7 left it unfinished" in capsys.readouterr().err) == (status == "failed")
 
 
 def test_a_signal_ends_the_whole_sweep_and_a_single_run_has_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:

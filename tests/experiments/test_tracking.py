@@ -20,7 +20,8 @@ import pytest
 from experiments import tracking
 from experiments.errors import UserError
 from experiments.records import RunFolder
-from experiments.tracking import Tracker, as_wandb_row, offline_segments
+from experiments.tracking import Tracker, offline_segments
+from experiments.wandb_rows import as_wandb_row
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = {
@@ -98,7 +99,7 @@ def no_wandb_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 class FakeRun:
     def __init__(self, arguments: dict[str, Any], step: int) -> None:
-        self.arguments, self.step = arguments, step
+        self.arguments, self.id, self.step = arguments, arguments["id"], step
         self.rows: list[tuple[int, dict[str, Any]]] = []
         self.summary: dict[str, Any] = {}
         self.defined: dict[str, str | None] = {}
@@ -132,7 +133,7 @@ class FakeWandb(types.ModuleType):
 
     def __init__(self) -> None:
         super().__init__("wandb")
-        self.errors = types.SimpleNamespace(Error=FakeWandb.Error)
+        self.errors = types.SimpleNamespace(Error=FakeWandb.Error, UsageError=FakeWandb.Error)
         self.runs: list[FakeRun] = []
         self.server_step = 0
         self.unreachable = False
@@ -147,6 +148,9 @@ class FakeWandb(types.ModuleType):
         run = FakeRun(arguments, self.server_step if arguments["mode"] == "online" else 0)
         self.runs.append(run)
         return run
+
+    def setup(self) -> None:
+        """Its settings are in order."""
 
     def teardown(self) -> None:
         self.teardowns += 1
@@ -245,25 +249,30 @@ def test_a_server_that_cannot_be_reached_leads_to_offline_without_a_hang(tmp_pat
     assert [entry["update"] for entry in read_segment(tmp_path)[1]] == [1]
 
 
-def test_a_dead_wandb_process_is_said_once_and_training_goes_on(tmp_path: Path) -> None:
+def test_a_dead_wandb_process_is_said_once_and_a_new_one_has_every_row(tmp_path: Path) -> None:
     code = """
-    import os, signal, sys, time
+    import sys, time
     import psutil
     from test_tracking import CONFIG, RECORD, row
+    from experiments.records import RunFolder
     from experiments.tracking import Tracker
-    with Tracker.start("offline", sys.argv[1], CONFIG, RECORD) as tracker:
-        tracker.log(row(1))
-        (core,) = [child for child in psutil.Process().children() if "wandb-core" in child.name()]
-        core.kill()
-        for update in range(2, 30):
+    folder = RunFolder(sys.argv[1])
+    with Tracker.start("offline", folder, CONFIG, RECORD) as tracker:
+        for update in range(1, 30):
+            if update == 2:
+                (core,) = [child for child in psutil.Process().children() if "wandb-core" in child.name()]
+                core.kill()
+            folder.append(row(update))
             tracker.log(row(update))
             time.sleep(0.02)
         print("trained to the end", tracker.active)
     """
     done = run_python(code, str(tmp_path))
-    assert (done.returncode, done.stdout) == (0, "trained to the end False\n")
+    assert (done.returncode, done.stdout) == (0, "trained to the end True\n")
     assert done.stderr.startswith("tracking: wandb is lost")
     assert done.stderr.count("\n") == 1
+    assert done.stderr.removeprefix("tracking: ") in (tmp_path / "train.log").read_text()
+    assert [entry["update"] for entry in read_segment(tmp_path)[1]] == list(range(1, 30))
 
 
 def test_auto_without_credentials_is_offline_and_disabled_never_imports_wandb(tmp_path: Path) -> None:
@@ -324,25 +333,84 @@ def test_online_resume_sends_what_the_server_lacks_and_nothing_twice(fake: FakeW
 
 
 @pytest.mark.parametrize("error", [FakeWandb.Error("gone"), ConnectionResetError("reset"), BrokenPipeError("pipe")])
-def test_loss_of_the_connection_is_said_once(fake: FakeWandb, tmp_path: Path, error: Exception) -> None:
+def test_what_is_lost_is_said_once_and_goes_on_offline_from_the_history(
+    fake: FakeWandb, tmp_path: Path, error: Exception
+) -> None:
     said: list[str] = []
-    with Tracker.start("auto", tmp_path, CONFIG, RECORD, say=said.append) as tracker:
-        fake.runs[0].fail_with = error
+    folder = RunFolder(tmp_path)
+    with Tracker.start("auto", folder, CONFIG, RECORD, say=said.append) as tracker:
         for update in range(1, 5):
+            if update == 3:
+                fake.runs[0].fail_with = error
+            folder.append(row(update))
             tracker.log(row(update))
-        assert not tracker.active
-    assert len(said) == 1
-    assert "history.jsonl" in said[0]
+    lost, offline = fake.runs
+    assert ([step for step, _ in lost.rows], offline.arguments["mode"]) == ([1, 2], "offline")
+    assert [step for step, _ in offline.rows] == [1, 2, 3, 3, 4], "the row that failed, again: wandb joins the two"
+    assert said == [
+        f"wandb is lost ({error}); tracking offline, send it later with: wandb sync {Path(offline.dir).parent}"
+    ]
     assert fake.teardowns == 1
 
 
-def test_an_upload_that_does_not_end_says_how_to_send_the_rest(fake: FakeWandb, tmp_path: Path) -> None:
+def test_a_second_loss_ends_tracking(fake: FakeWandb, tmp_path: Path) -> None:
+    said: list[str] = []
+    with Tracker.start("auto", tmp_path, CONFIG, RECORD, say=said.append) as tracker:
+        for update in range(1, 9):
+            fake.runs[-1].fail_with = FakeWandb.Error("gone") if update in (2, 4) else None
+            tracker.log(row(update))
+        assert not tracker.active
+    assert len(said) == len(fake.runs) == 2
+    assert said[1] == "wandb is lost (gone); training goes on, history.jsonl keeps every row"
+
+
+def test_an_upload_that_does_not_end_becomes_an_offline_run(fake: FakeWandb, tmp_path: Path) -> None:
+    said: list[str] = []
+    folder = RunFolder(tmp_path)
+    tracker = Tracker.start("auto", folder, CONFIG, RECORD, say=said.append)
+    folder.append(row(1))
+    fake.runs[0].fail_with = TimeoutError("finish timed out")
+    tracker.finish({"valid_perplexity": 12.5})
+    _, offline = fake.runs
+    assert (offline.arguments["mode"], offline.exit_code) == ("offline", 0)
+    assert [step for step, _ in offline.rows] == [1]
+    assert offline.summary == {"status": "finished", "valid_perplexity": 12.5}
+    assert len(said) == 1
+    assert said[0].startswith("not everything reached wandb (finish timed out)")
+    assert said[0].endswith(f"wandb sync {Path(offline.dir).parent}")
+
+
+def test_an_upload_that_wandb_gave_up_without_a_word_is_found_in_its_log(fake: FakeWandb, tmp_path: Path) -> None:
     said: list[str] = []
     tracker = Tracker.start("auto", tmp_path, CONFIG, RECORD, say=said.append)
-    fake.runs[0].fail_with = TimeoutError("finish timed out")
+    log = Path(fake.runs[0].dir).parent / "logs" / "debug-internal.log"
+    log.parent.mkdir()
+    log.write_text('{"msg":"all well"}\n{"msg":"filestream: fatal error: filestream: failed to upload: 401"}\n')
     tracker.finish()
     assert len(said) == 1
-    assert f"wandb sync {Path(fake.runs[0].dir).parent}" in said[0]
+    assert said[0].startswith("not everything reached wandb (failed to upload: 401); tracking offline")
+
+
+@pytest.mark.parametrize("value", ["soon", "0", "-1", "inf", "nan"])
+def test_a_time_limit_that_is_none_is_refused(
+    fake: FakeWandb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("WANDB_FINISH_TIMEOUT", value)
+    with pytest.raises(UserError, match=f"WANDB_FINISH_TIMEOUT={value}: expected a number of seconds above 0"):
+        Tracker.start("auto", tmp_path, CONFIG, RECORD)
+
+
+def test_settings_that_wandb_refuses_are_one_message(tmp_path: Path) -> None:
+    code = """
+    import sys
+    from test_tracking import CONFIG, RECORD
+    from experiments.errors import exit_on_user_error
+    from experiments.tracking import Tracker
+    exit_on_user_error(lambda: Tracker.start("offline", sys.argv[1], CONFIG, RECORD))
+    """
+    done = run_python(code, str(tmp_path), WANDB_BASE_URL="nonsense")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert done.stderr.startswith("error: WANDB_BASE_URL: ")
 
 
 def test_an_unreachable_server_falls_back_to_a_whole_offline_curve(fake: FakeWandb, tmp_path: Path) -> None:
@@ -359,7 +427,8 @@ def test_an_unreachable_server_falls_back_to_a_whole_offline_curve(fake: FakeWan
     (run,) = fake.runs
     assert (run.arguments["mode"], run.arguments["resume"]) == ("offline", None)
     assert [step for step, _ in run.rows] == [1, 2, 3]
-    assert said == ["wandb cannot be reached (no route to host); tracking offline"]
+    assert len(said) == 1
+    assert said[0].startswith("wandb cannot be reached (no route to host); tracking offline")
     assert (tmp_path / "wandb" / "superseded" / old.name).is_dir()
     assert other.is_dir(), "another run's segment stays"
 

@@ -18,8 +18,8 @@ from experiments.errors import UserError
 from experiments.figures.groups import group_runs
 from experiments.figures.style import COLOURS
 from experiments.runs import scan
-from experiments.tracking import as_wandb_row
 from experiments.wandb_report import main
+from experiments.wandb_rows import as_wandb_row
 from tests.experiments.conftest import ROOT
 from tests.experiments.run_store import history_of, write_run
 
