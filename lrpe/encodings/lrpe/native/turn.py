@@ -1,0 +1,133 @@
+"""Calls of the native code: tensors as pointers and strides."""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import c_int64
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from lrpe.backend import VARIABLE, forced_backend
+from lrpe.encodings.lrpe.native.library import DEFINITIONS, CannotBuildError, is_available, load
+from lrpe.encodings.lrpe.native.threads import share_out
+
+MOST_POSITIONS = 32  # of a block: their phases and the sums of their angles fit a first cache
+FEWEST_BLOCKS = 32  # for threads to share
+
+
+class Rows(ctypes.Structure):
+    """``rows`` of turn.c: one row of features for each of (batch, heads, positions)."""
+
+    _fields_ = (("data", ctypes.c_void_p), ("batch", c_int64), ("head", c_int64), ("position", c_int64))
+
+    def __init__(self, tensor: Tensor | None) -> None:
+        if tensor is None:
+            super().__init__(None, 0, 0, 0)
+        else:
+            steps = (0 if size == 1 else step for size, step in zip(tensor.shape, tensor.stride()[:3], strict=False))
+            super().__init__(tensor.data_ptr(), *steps)
+
+
+class Problem(ctypes.Structure):
+    """``problem`` of turn.c."""
+
+    _fields_ = (
+        *((name, c_int64) for name in ("batch", "heads", "length", "dim", "block", "pairs", "transposed")),
+        *((name, Rows) for name in ("x", "phase", "unit", "result", "grad", "angle_sum", "unit_sum")),
+    )
+
+
+def runs_native(*tensors: Tensor | None) -> bool:
+    """Whether native code is wanted for these tensors and can take their device, dtype and kind.
+
+    Raises:
+        ValueError: LRPE_BACKEND is unknown.
+        RuntimeError: LRPE_BACKEND=native, but it cannot be built.
+    """
+    wanted, dtype = forced_backend(), tensors[0].dtype
+    if wanted not in (None, "native") or dtype not in DEFINITIONS or torch.jit.is_tracing():
+        return False
+    # Subclasses, such as the fake tensors of a tracer, have no memory to point to.
+    if not all(
+        type(x) in (Tensor, Parameter) and x.is_cpu and x.dtype.to_real() == dtype for x in tensors if x is not None
+    ):
+        return False
+    if wanted is None:
+        return is_available(dtype)
+    try:
+        load(dtype)
+    except CannotBuildError as error:
+        raise RuntimeError(f"{VARIABLE}=native: {error}, or unset {VARIABLE}") from None
+    return True
+
+
+def turn(x: Tensor, phase: Tensor, unit: Tensor | None, result: Tensor) -> None:
+    """Writes exp(i angle) (x - 2 <x, u> u) into ``result``, which may be x for pairs without reflection.
+
+    Args:
+        x: Float32 or Float64 [batch heads length d].
+        phase: Complex[batch|1 heads|1 length d/2] for pairs, else Float[batch|1 heads|1 length 2d].
+        unit: Float[1 heads|1 1 d], or None.
+        result: Float[batch heads length d], 2d unless pairs.
+    """
+    _run("turn", x.shape, phase, x=x, unit=unit, result=result)
+
+
+def turn_back(
+    grad: Tensor, result: Tensor, phase: Tensor, unit: Tensor | None,
+    grad_x: Tensor | None, angle_shape: torch.Size | None, *, learns_unit: bool,
+) -> tuple[Tensor | None, Tensor | None]:  # fmt: skip
+    """The gradient of :func:`turn` from its result and the result's gradient.
+
+    Args:
+        grad_x: where x's gradient is written; None: not wanted. Needed for the unit's.
+        angle_shape: of the angle's gradient; None: not wanted.
+        learns_unit: whether the unit's gradient is wanted.
+
+    Returns:
+        The gradients of the angle and the unit, or None.
+    """
+    batch, heads, length, features = result.shape
+    dim = features if phase.is_complex() else features // 2
+    angle_sum = unit_sum = None
+    if angle_shape is not None:
+        angle_sum = result.new_zeros(*angle_shape[:3], dim)
+    if learns_unit:
+        blocks = -(-length // _block(length))
+        unit_sum = result.new_zeros(1, unit.shape[1], blocks + 1, dim)
+    _run(
+        "turn_back", (batch, heads, length, dim), phase,
+        x=grad_x, unit=unit, result=result, grad=_rows(grad), angle_sum=angle_sum, unit_sum=unit_sum,
+    )  # fmt: skip
+    if angle_sum is not None and phase.is_complex():
+        angle_sum = angle_sum[..., 0::2] - angle_sum[..., 1::2]
+    if unit_sum is not None:
+        # Unlike a sum's, the order of a cumulative sum is fixed.
+        unit_sum = unit_sum.double().cumsum(dim=2)[:, :, -1:].to(unit.dtype)
+    return angle_sum, unit_sum
+
+
+def _block(length: int) -> int:
+    """Positions a block; of the length alone, so that sums do not depend on the threads."""
+    return max(1, min(MOST_POSITIONS, length // FEWEST_BLOCKS))
+
+
+def _rows(x: Tensor) -> Tensor:
+    return x if x.stride(-1) == 1 else x.contiguous()
+
+
+def _run(name: str, shape: tuple[int, ...], phase: Tensor, *, result: Tensor, **tensors: Tensor | None) -> None:
+    batch, heads, length, dim = shape
+    phases = _rows(torch.view_as_real(phase.resolve_conj()).flatten(-2) if phase.is_complex() else phase)
+    block = _block(length)
+    rows = {key: Rows(tensor) for key, tensor in tensors.items()}
+    problem = Problem(
+        batch=batch, heads=heads, length=length, dim=dim, block=block,
+        pairs=phase.is_complex(), transposed=result.stride(1) < result.stride(2),
+        phase=Rows(phases), result=Rows(result), **rows,
+    )  # fmt: skip
+    function = getattr(load(result.dtype), name)
+    pointer = ctypes.byref(problem)
+    share_out(lambda first, end: function(pointer, c_int64(first), c_int64(end)), -(-length // block), result.numel())
