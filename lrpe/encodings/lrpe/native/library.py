@@ -35,9 +35,9 @@ def load(dtype: torch.dtype) -> ctypes.CDLL:
     """The functions ``turn`` and ``turn_back`` of ``turn.c`` for float32 or float64.
 
     Raises:
-        CannotBuildError: no compiler, one that fails, a cache folder that cannot be written, or no such dtype.
+        CannotBuildError: no compiler, one that fails, or a cache folder that cannot be written.
     """
-    built = _build_once(dtype, os.environ.get("CC") or "cc", str(cache_folder()))
+    built = _build(dtype)
     if isinstance(built, CannotBuildError):
         raise built
     return built
@@ -45,21 +45,18 @@ def load(dtype: torch.dtype) -> ctypes.CDLL:
 
 def is_available(dtype: torch.dtype) -> bool:
     """Whether :func:`load` succeeds; the first failure is told to the log, later ones are not."""
-    if dtype not in DEFINITIONS:
-        return False
-    return not isinstance(_build_once(dtype, os.environ.get("CC") or "cc", str(cache_folder())), CannotBuildError)
+    return dtype in DEFINITIONS and not isinstance(_build(dtype), CannotBuildError)
 
 
-def cache_folder() -> Path:
-    """``$XDG_CACHE_HOME/lrpe``, or ``~/.cache/lrpe``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "lrpe"
+def _build(dtype: torch.dtype) -> ctypes.CDLL | CannotBuildError:
+    return _build_once(dtype, os.environ.get("CC") or "cc", os.environ.get("XDG_CACHE_HOME") or "~/.cache")
 
 
 @functools.cache
-def _build_once(dtype: torch.dtype, compiler: str, folder: str) -> ctypes.CDLL | CannotBuildError:
+def _build_once(dtype: torch.dtype, compiler: str, cache: str) -> ctypes.CDLL | CannotBuildError:
     try:
-        return ctypes.CDLL(str(_compile(dtype, shlex.split(compiler), Path(folder))))
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        return ctypes.CDLL(str(_compile(dtype, shlex.split(compiler), Path(cache).expanduser() / "lrpe")))
+    except (OSError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
         output = getattr(error, "stderr", None) or ""
         reason = " ".join(f"{error} {output}".split())[:500]
         logger.warning("LRPE encodes with PyTorch's operators, native code cannot be built: %s (%s)", reason, REMEDY)
