@@ -55,12 +55,15 @@ def _build(dtype: torch.dtype) -> ctypes.CDLL | CannotBuildError:
 @functools.cache
 def _build_once(dtype: torch.dtype, compiler: str, cache: str) -> ctypes.CDLL | CannotBuildError:
     try:
-        return ctypes.CDLL(str(_compile(dtype, shlex.split(compiler), Path(cache).expanduser() / "lrpe")))
+        library = ctypes.CDLL(str(_compile(dtype, shlex.split(compiler), Path(cache).expanduser() / "lrpe")))
     except (OSError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
         output = getattr(error, "stderr", None) or ""
         reason = " ".join(f"{error} {output}".split())[:500]
         logger.warning("LRPE encodes with PyTorch's operators, native code cannot be built: %s (%s)", reason, REMEDY)
         return CannotBuildError(f"native code cannot be built: {reason}; {REMEDY}")
+    for function in (library.turn, library.turn_back):
+        function.argtypes, function.restype = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64), None
+    return library
 
 
 def _compile(dtype: torch.dtype, compiler: list[str], folder: Path) -> Path:

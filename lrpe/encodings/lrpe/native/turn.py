@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import c_int64
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -72,7 +73,7 @@ def turn(x: Tensor, phase: Tensor, unit: Tensor | None, result: Tensor) -> None:
         unit: Float[1 heads|1 1 d], or None.
         result: Float[batch heads length d], 2d unless pairs.
     """
-    _run("turn", x.shape, phase, x=x, unit=unit, result=result)
+    _run("turn", x.shape, phase, unit, result, x=x)
 
 
 def turn_back(
@@ -98,8 +99,8 @@ def turn_back(
         blocks = -(-length // _block(length))
         unit_sum = result.new_zeros(1, unit.shape[1], blocks + 1, dim)
     _run(
-        "turn_back", (batch, heads, length, dim), phase,
-        x=grad_x, unit=unit, result=result, grad=_rows(grad), angle_sum=angle_sum, unit_sum=unit_sum,
+        "turn_back", (batch, heads, length, dim), phase, unit, result,
+        x=grad_x, grad=_plain(grad), angle_sum=angle_sum, unit_sum=unit_sum,
     )  # fmt: skip
     if angle_sum is not None and phase.is_complex():
         angle_sum = angle_sum[..., 0::2] - angle_sum[..., 1::2]
@@ -114,20 +115,23 @@ def _block(length: int) -> int:
     return max(1, min(MOST_POSITIONS, length // FEWEST_BLOCKS))
 
 
-def _rows(x: Tensor) -> Tensor:
-    return x if x.stride(-1) == 1 else x.contiguous()
+def _plain(x: Tensor) -> Tensor:
+    """With each row's numbers as they are, side by side."""
+    return x.resolve_neg() if x.stride(-1) == 1 else x.contiguous().resolve_neg()
 
 
-def _run(name: str, shape: tuple[int, ...], phase: Tensor, *, result: Tensor, **tensors: Tensor | None) -> None:
+def _run(
+    name: str, shape: tuple[int, ...], phase: Tensor, unit: Tensor | None, result: Tensor, **others: Tensor | None
+) -> None:
     batch, heads, length, dim = shape
-    phases = _rows(torch.view_as_real(phase.resolve_conj()).flatten(-2) if phase.is_complex() else phase)
+    phases = _plain(torch.view_as_real(phase.resolve_conj()).flatten(-2) if phase.is_complex() else phase)
+    unit = None if unit is None else _plain(unit)
     block = _block(length)
-    rows = {key: Rows(tensor) for key, tensor in tensors.items()}
     problem = Problem(
         batch=batch, heads=heads, length=length, dim=dim, block=block,
         pairs=phase.is_complex(), transposed=result.stride(1) < result.stride(2),
-        phase=Rows(phases), result=Rows(result), **rows,
+        phase=Rows(phases), unit=Rows(unit), result=Rows(result),
+        **{field: Rows(tensor) for field, tensor in others.items()},
     )  # fmt: skip
     function = getattr(load(result.dtype), name)
-    pointer = ctypes.byref(problem)
-    share_out(lambda first, end: function(pointer, c_int64(first), c_int64(end)), -(-length // block), result.numel())
+    share_out(partial(function, ctypes.byref(problem)), -(-length // block), result.numel())
