@@ -62,7 +62,7 @@ def _build_once(dtype: torch.dtype, compiler: str, cache: str) -> ctypes.CDLL | 
         logger.warning("LRPE encodes with PyTorch's operators, native code cannot be built: %s (%s)", reason, REMEDY)
         return CannotBuildError(f"native code cannot be built: {reason}; {REMEDY}")
     for function in (library.turn, library.turn_back):
-        function.argtypes, function.restype = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64), None
+        function.argtypes, function.restype = (ctypes.c_void_p,), None
     return library
 
 

@@ -1,8 +1,8 @@
 /* Reflection and phases, z = Lambda (x - 2 <x, u> u), and the gradient: one pass over memory each.
  *
  * A row is the features of one head at one position. Rows are walked in blocks of positions, through the whole batch
- * before the next block, so that phases and sums stay in the nearest cache. A call takes a range of blocks; no two
- * blocks write to the same place, and the order of every sum is the same however blocks are shared out.
+ * before the next block, so that phases and sums stay in the nearest caches. No two blocks write to the same place, so
+ * threads share them out as they come, and the order of every sum is the same whatever their number.
  *
  * REAL is float or double. Layouts: of PAIRS (x_2j, x_2j+1), turned by phases (c_j, s_j); else of features x_j with
  * phases (c | s) and results (Re | Im) of twice the width.
@@ -21,9 +21,11 @@ typedef struct {
     int64_t batch, head, position; /* steps in elements; zero along an axis that is shared */
 } rows;
 
+/* Eight bytes a field: turn.py writes it as an array of integers. */
 typedef struct {
-    int64_t batch, heads, length, dim, block; /* dim: features of x; block: positions */
-    int64_t pairs, transposed;                /* transposed: positions before heads in memory */
+    int64_t batch, heads, length, dim;    /* dim: features of x */
+    int64_t block, blocks, threads;       /* block: positions of one */
+    int64_t pairs, transposed;            /* transposed: positions before heads in memory */
     rows x, phase, unit, result, grad;        /* grad: of the result */
     rows angle_sum;                           /* one of dim values a row, see product */
     rows unit_sum;                            /* position: the block's number */
@@ -160,48 +162,75 @@ INLINE void turn_back_row(const problem *p, int64_t block, int64_t b, int64_t h,
     });
 }
 
-/* Rows of some blocks, the batch inside a block, and in it as memory has them. */
-#define FOR_ROWS(p, first, end, statement)                                                    \
-    for (int64_t block = (first); block < (end); block++) {                                   \
-        const int64_t from = block * p->block;                                                \
-        const int64_t to = from + p->block < p->length ? from + p->block : p->length;         \
-        for (int64_t b = 0; b < p->batch; b++) {                                              \
-            if (p->transposed) {                                                              \
-                for (int64_t n = from; n < to; n++)                                           \
-                    for (int64_t h = 0; h < p->heads; h++) statement;                         \
-            } else {                                                                          \
-                for (int64_t h = 0; h < p->heads; h++)                                        \
-                    for (int64_t n = from; n < to; n++) statement;                            \
-            }                                                                                 \
-        }                                                                                     \
-    }
+/* Every row of a block, in memory's order. */
+#define FOR_ROWS(p, number, statement)                                                      \
+    do {                                                                                    \
+        const int64_t from = (number) * p->block, left = p->length - from;                  \
+        const int64_t positions = left < p->block ? left : p->block;                        \
+        const int64_t outer = p->transposed ? positions : p->heads;                         \
+        const int64_t inner = p->transposed ? p->heads : positions;                         \
+        for (int64_t b = 0; b < p->batch; b++)                                              \
+            for (int64_t i = 0; i < outer; i++)                                             \
+                for (int64_t j = 0; j < inner; j++) {                                       \
+                    const int64_t h = p->transposed ? j : i, n = from + (p->transposed ? i : j); \
+                    statement;                                                              \
+                }                                                                           \
+    } while (0)
 
-INLINE void turn_blocks(const problem *p, int64_t first, int64_t end, const int pairs, const int reflects) {
-    FOR_ROWS(p, first, end, turn_row(p, b, h, n, pairs, reflects))
+INLINE void turn_rows(const problem *p, int64_t block, const int pairs, const int reflects) {
+    FOR_ROWS(p, block, turn_row(p, b, h, n, pairs, reflects));
 }
 
-INLINE void turn_back_blocks(const problem *p, int64_t first, int64_t end, const int pairs, const int sums_angles,
-                             const enum work work) {
-    FOR_ROWS(p, first, end, turn_back_row(p, block, b, h, n, pairs, sums_angles, work))
+static void turn_block(const problem *p, int64_t block) {
+    const int reflects = p->unit.data != 0;
+    if (p->pairs) reflects ? turn_rows(p, block, 1, 1) : turn_rows(p, block, 1, 0);
+    else reflects ? turn_rows(p, block, 0, 1) : turn_rows(p, block, 0, 0);
+}
+
+INLINE void turn_back_rows(const problem *p, int64_t block, const int pairs, const int sums_angles,
+                           const enum work work) {
+    FOR_ROWS(p, block, turn_back_row(p, block, b, h, n, pairs, sums_angles, work));
+}
+
+INLINE void turn_back_work(const problem *p, int64_t block, const enum work work) {
+    const int sums_angles = p->angle_sum.data != 0;
+    if (p->pairs) sums_angles ? turn_back_rows(p, block, 1, 1, work) : turn_back_rows(p, block, 1, 0, work);
+    else sums_angles ? turn_back_rows(p, block, 0, 1, work) : turn_back_rows(p, block, 0, 0, work);
+}
+
+static void turn_back_block(const problem *p, int64_t block) {
+    if (!p->x.data) turn_back_work(p, block, ANGLES);
+    else if (!p->unit.data) turn_back_work(p, block, TURN);
+    else if (!p->unit_sum.data) turn_back_work(p, block, REFLECT);
+    else turn_back_work(p, block, REFLECT_LEARNED);
+}
+
+/* PyTorch's threads, which wait for work in the OpenMP that it has loaded; threads of another would fight with them. */
+#ifdef __linux__
+extern void GOMP_parallel(void (*)(void *), void *, unsigned, unsigned) __attribute__((weak));
+#else
+static void (*const GOMP_parallel)(void (*)(void *), void *, unsigned, unsigned) = 0;
+#endif
+
+typedef struct {
+    const problem *p;
+    void (*run)(const problem *, int64_t);
+    int64_t next;
+} task;
+
+static void take_blocks(void *shared) {
+    task *t = shared;
+    int64_t block;
+    while ((block = __atomic_fetch_add(&t->next, 1, __ATOMIC_RELAXED)) < t->p->blocks) t->run(t->p, block);
+}
+
+static void share_out(task t) {
+    if (t.p->threads > 1 && GOMP_parallel) GOMP_parallel(take_blocks, &t, t.p->threads, 0);
+    else take_blocks(&t);
 }
 
 /* z from x; x and z may be the same where there are pairs and no u. */
-void turn(const problem *p, int64_t first, int64_t end) {
-    const int reflects = p->unit.data != 0;
-    if (p->pairs) reflects ? turn_blocks(p, first, end, 1, 1) : turn_blocks(p, first, end, 1, 0);
-    else reflects ? turn_blocks(p, first, end, 0, 1) : turn_blocks(p, first, end, 0, 0);
-}
-
-INLINE void turn_back_work(const problem *p, int64_t first, int64_t end, const enum work work) {
-    const int sums_angles = p->angle_sum.data != 0;
-    if (p->pairs) sums_angles ? turn_back_blocks(p, first, end, 1, 1, work) : turn_back_blocks(p, first, end, 1, 0, work);
-    else sums_angles ? turn_back_blocks(p, first, end, 0, 1, work) : turn_back_blocks(p, first, end, 0, 0, work);
-}
+void turn(const problem *p) { share_out((task){p, turn_block, 0}); }
 
 /* dx into x, and the sums that have data, from z and dz. */
-void turn_back(const problem *p, int64_t first, int64_t end) {
-    if (!p->x.data) turn_back_work(p, first, end, ANGLES);
-    else if (!p->unit.data) turn_back_work(p, first, end, TURN);
-    else if (!p->unit_sum.data) turn_back_work(p, first, end, REFLECT);
-    else turn_back_work(p, first, end, REFLECT_LEARNED);
-}
+void turn_back(const problem *p) { share_out((task){p, turn_back_block, 0}); }

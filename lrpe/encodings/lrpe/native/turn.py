@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
+import os
 from ctypes import c_int64
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,32 +11,12 @@ from torch.nn import Parameter
 
 from lrpe.backend import VARIABLE, forced_backend
 from lrpe.encodings.lrpe.native.library import DEFINITIONS, CannotBuildError, is_available, load
-from lrpe.encodings.lrpe.native.threads import share_out
 
-MOST_POSITIONS = 32  # of a block: their phases and the sums of their angles fit a first cache
-FEWEST_BLOCKS = 32  # for threads to share
+MOST_POSITIONS = 128  # of a block: their phases and the sums of their angles fit a second cache
+FEWEST_BLOCKS = 16  # for threads to share
+SMALLEST_SHARE = 2**15  # elements a thread, as PyTorch's own operators have it
 
-
-class Rows(ctypes.Structure):
-    """``rows`` of turn.c: one row of features for each of (batch, heads, positions)."""
-
-    _fields_ = (("data", ctypes.c_void_p), ("batch", c_int64), ("head", c_int64), ("position", c_int64))
-
-    def __init__(self, tensor: Tensor | None) -> None:
-        if tensor is None:
-            super().__init__(None, 0, 0, 0)
-        else:
-            steps = (0 if size == 1 else step for size, step in zip(tensor.shape, tensor.stride()[:3], strict=False))
-            super().__init__(tensor.data_ptr(), *steps)
-
-
-class Problem(ctypes.Structure):
-    """``problem`` of turn.c."""
-
-    _fields_ = (
-        *((name, c_int64) for name in ("batch", "heads", "length", "dim", "block", "pairs", "transposed")),
-        *((name, Rows) for name in ("x", "phase", "unit", "result", "grad", "angle_sum", "unit_sum")),
-    )
+_owner = 0  # the process that the threads belong to
 
 
 def runs_native(*tensors: Tensor | None) -> bool:
@@ -73,7 +52,7 @@ def turn(x: Tensor, phase: Tensor, unit: Tensor | None, result: Tensor) -> None:
         unit: Float[1 heads|1 1 d], or None.
         result: Float[batch heads length d], 2d unless pairs.
     """
-    _run("turn", x.shape, phase, unit, result, x=x)
+    _run("turn", x.shape[-1], x, phase, unit, result)
 
 
 def turn_back(
@@ -90,7 +69,7 @@ def turn_back(
     Returns:
         The gradients of the angle and the unit, or None.
     """
-    batch, heads, length, features = result.shape
+    length, features = result.shape[2:]
     dim = features if phase.is_complex() else features // 2
     angle_sum = unit_sum = None
     if angle_shape is not None:
@@ -98,10 +77,7 @@ def turn_back(
     if learns_unit:
         blocks = -(-length // _block(length))
         unit_sum = result.new_zeros(1, unit.shape[1], blocks + 1, dim)
-    _run(
-        "turn_back", (batch, heads, length, dim), phase, unit, result,
-        x=grad_x, grad=_plain(grad), angle_sum=angle_sum, unit_sum=unit_sum,
-    )  # fmt: skip
+    _run("turn_back", dim, grad_x, phase, unit, result, _plain(grad), angle_sum, unit_sum)
     if angle_sum is not None and phase.is_complex():
         angle_sum = angle_sum[..., 0::2] - angle_sum[..., 1::2]
     if unit_sum is not None:
@@ -121,17 +97,39 @@ def _plain(x: Tensor) -> Tensor:
 
 
 def _run(
-    name: str, shape: tuple[int, ...], phase: Tensor, unit: Tensor | None, result: Tensor, **others: Tensor | None
-) -> None:
-    batch, heads, length, dim = shape
+    name: str, dim: int, x: Tensor | None, phase: Tensor, unit: Tensor | None, result: Tensor,
+    grad: Tensor | None = None, angle_sum: Tensor | None = None, unit_sum: Tensor | None = None,
+) -> None:  # fmt: skip
+    batch, heads, length, _ = result.shape
     phases = _plain(torch.view_as_real(phase.resolve_conj()).flatten(-2) if phase.is_complex() else phase)
     unit = None if unit is None else _plain(unit)
     block = _block(length)
-    problem = Problem(
-        batch=batch, heads=heads, length=length, dim=dim, block=block,
-        pairs=phase.is_complex(), transposed=result.stride(1) < result.stride(2),
-        phase=Rows(phases), unit=Rows(unit), result=Rows(result),
-        **{field: Rows(tensor) for field, tensor in others.items()},
-    )  # fmt: skip
-    function = getattr(load(result.dtype), name)
-    share_out(partial(function, ctypes.byref(problem)), -(-length // block), result.numel())
+    blocks = -(-length // block)
+    numbers = [batch, heads, length, dim, block, blocks, _threads(min(blocks, result.numel() // SMALLEST_SHARE))]
+    numbers += [phase.is_complex(), result.stride(1) < result.stride(2)]
+    for tensor in (x, phases, unit, result, grad, angle_sum, unit_sum):
+        numbers += _rows(tensor)
+    getattr(load(result.dtype), name)((c_int64 * len(numbers))(*numbers))
+
+
+def _threads(shares: int) -> int:
+    """PyTorch's number, or one: for little work, and in a fork's child, which would wait for its parent's threads."""
+    global _owner
+    wanted = torch.get_num_threads()
+    if wanted == 1 or shares < 2:
+        return 1
+    _owner = _owner or os.getpid()
+    return wanted if _owner == os.getpid() else 1
+
+
+def _rows(x: Tensor | None) -> tuple[int, int, int, int]:
+    """``rows`` of turn.c."""
+    if x is None:
+        return 0, 0, 0, 0
+    (batch, heads, positions, _), (batch_step, head_step, position_step, _) = x.shape, x.stride()
+    return (
+        x.data_ptr(),
+        batch_step if batch > 1 else 0,
+        head_step if heads > 1 else 0,
+        position_step if positions > 1 else 0,
+    )
