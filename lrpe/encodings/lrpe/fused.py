@@ -1,4 +1,8 @@
-"""Householder reflection and phases as one differentiable function; backward works on pieces that stay in cache."""
+"""Householder reflection and phases as one differentiable function.
+
+Native code takes one pass over memory each way (:mod:`lrpe.encodings.lrpe.native`); where it does not apply, PyTorch's
+operators do the same, in backward on pieces that stay in cache.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +37,10 @@ def reflect_and_turn(
         Float[batch heads length d] for pairs, else Float[batch heads length 2d], concat(Re, Im).
     """
     native = runs_native(x, phase, unit)
-    readable = x.stride(-1) == 1 and not x.is_neg() if native else _is_ordered(x) and x.storage_offset() % 2 == 0
+    if native:
+        readable = x.stride(-1) == 1 and not x.is_neg()
+    else:
+        readable = _is_ordered(x) and x.storage_offset() % 2 == 0
     if not readable:
         x = x.clone(memory_format=torch.contiguous_format)
     return _ReflectAndTurn.apply(x, angle, phase, None if unit is None else unit[None, :, None], in_place, native)
