@@ -37,10 +37,7 @@ def reflect_and_turn(
         Float[batch heads length d] for pairs, else Float[batch heads length 2d], concat(Re, Im).
     """
     native = runs_native(x, phase, unit)
-    if native:
-        readable = x.stride(-1) == 1 and not x.is_neg()
-    else:
-        readable = _is_ordered(x) and x.storage_offset() % 2 == 0
+    readable = x.stride(-1) == 1 and not x.is_neg() if native else _is_ordered(x) and x.storage_offset() % 2 == 0
     if not readable:
         x = x.clone(memory_format=torch.contiguous_format)
     return _ReflectAndTurn.apply(x, angle, phase, None if unit is None else unit[None, :, None], in_place, native)
