@@ -14,7 +14,7 @@ from data_prep import check, load_manifest
 from data_prep.errors import DataError
 from experiments.config import identity, run_directory
 from experiments.engine import checkpoints
-from experiments.engine.device import Place, find_place
+from experiments.engine.device import Place, encoding_backend, find_place
 from experiments.engine.families import family_of
 from experiments.engine.plan import Plan, make_plan
 from experiments.engine.progress import Row, RunProgress, peak_memory
@@ -87,7 +87,9 @@ def train_run(config: DictConfig, folder: Path, wait: bool = False) -> int:
         plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
         runs.begin(
             run,
-            manifest=build_manifest(plain, data, sys.argv) | described,
+            manifest=build_manifest(plain, data, sys.argv)
+            | {"encoding_backend": encoding_backend(place.cuda)}
+            | described,
             from_update=start,
             parameters={"total": plan.parameters, "encoding": plan.encoding_parameters},
         )

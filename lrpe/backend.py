@@ -1,7 +1,9 @@
 """Which implementation runs: PyTorch's operators, or what the environment variable LRPE_BACKEND asks for.
 
 - ``definition``: the formulas as they are written down, quadratic attention included.
-- ``torch``: PyTorch's operators; also where it is unset.
+- ``torch``: PyTorch's operators; also where it is unset, but for what ``native`` does where it can be built.
+- ``native``: on a CPU, C code encodes query and key (:mod:`lrpe.encodings.lrpe.native`), and it is an error if the code
+  cannot be built.
 - ``triton``: the kernels of :mod:`lrpe.ops.triton`; on a CPU only under Triton's interpreter (TRITON_INTERPRET=1).
 
 The kernels wait to be asked for because they have been held to the definition in the interpreter and compiled for a
@@ -20,7 +22,7 @@ from torch import Tensor
 
 from lrpe.encodings.validation import check_choice
 
-BACKENDS = ("definition", "torch", "triton")
+BACKENDS = ("definition", "torch", "native", "triton")
 VARIABLE = "LRPE_BACKEND"
 HAS_TRITON = find_spec("triton") is not None
 MAX_KERNEL_DIM = 256  # features of a head that the kernels take, before encoding

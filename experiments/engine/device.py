@@ -9,6 +9,8 @@ import torch
 
 from experiments.errors import UserError
 from lrpe.backend import forced_backend
+from lrpe.encodings.lrpe.native.library import is_available
+from lrpe.encodings.lrpe.native.turn import runs_native
 
 
 @dataclass(frozen=True)
@@ -29,15 +31,16 @@ def find_place(device: str) -> Place:
     """Read the place from the environment: torchrun's WORLD_SIZE, RANK and LOCAL_RANK, or SLURM's tasks.
 
     Raises:
-        UserError: a GPU is asked for where there is none, or LRPE_BACKEND is unknown.
+        UserError: a GPU is asked for where there is none, or LRPE_BACKEND is unknown or cannot be had here.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError(
             "engine.device=cuda, but torch sees no GPU here: use engine.device=cpu, or install a CUDA build"
         )
     try:
-        forced_backend()
-    except ValueError as error:
+        if forced_backend() == "native":
+            runs_native(torch.empty(0))
+    except (RuntimeError, ValueError) as error:
         raise UserError(str(error)) from None
     if "WORLD_SIZE" not in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
         import submitit
@@ -50,3 +53,8 @@ def find_place(device: str) -> Place:
         world_size=int(environment.get("WORLD_SIZE", "1")),
         cuda=device != "cpu" and torch.cuda.is_available(),
     )
+
+
+def encoding_backend(cuda: bool) -> str:
+    """What encodes query and key here: each rounds in its own way."""
+    return forced_backend() or ("native" if not cuda and is_available(torch.float32) else "torch")

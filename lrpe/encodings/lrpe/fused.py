@@ -1,4 +1,8 @@
-"""Householder reflection and phases as one differentiable function; backward works on pieces that stay in cache."""
+"""Householder reflection and phases as one differentiable function.
+
+Native code takes one pass over memory each way (:mod:`lrpe.encodings.lrpe.native`); where it does not apply, PyTorch's
+operators do the same, in backward on pieces that stay in cache.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from lrpe.encodings.lrpe.native.turn import runs_native, turn, turn_back
 
 PIECE_ROWS = 4096  # 1 MiB at 64 float32 features; with fewer, the calls cost more than the cache saves
 Piece = tuple[slice, slice, slice]
@@ -30,34 +36,48 @@ def reflect_and_turn(
     Returns:
         Float[batch heads length d] for pairs, else Float[batch heads length 2d], concat(Re, Im).
     """
-    if not (x.is_contiguous() or x.transpose(1, 2).is_contiguous()) or x.storage_offset() % 2:
+    native = runs_native(x, phase, unit)
+    readable = x.stride(-1) == 1 and not x.is_neg() if native else _is_ordered(x) and x.storage_offset() % 2 == 0
+    if not readable:
         x = x.clone(memory_format=torch.contiguous_format)
-    return _ReflectAndTurn.apply(x, angle, phase, None if unit is None else unit[None, :, None], in_place)
+    return _ReflectAndTurn.apply(x, angle, phase, None if unit is None else unit[None, :, None], in_place, native)
 
 
 class _ReflectAndTurn(torch.autograd.Function):
     """z = Lambda y, y = P x. From z alone: <dz, dLambda y> = Im(conj(z) dz) an angle, y = Lambda^H z, x = P y."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, angle: Tensor, phase: Tensor, unit: Tensor | None, in_place: bool) -> Tensor:
-        ctx.transposed, ctx.angle_shape = not x.is_contiguous(), angle.shape
+    def forward(
+        ctx, x: Tensor, angle: Tensor, phase: Tensor, unit: Tensor | None, in_place: bool, native: bool
+    ) -> Tensor:
+        ctx.transposed = not x.is_contiguous() and x.transpose(1, 2).is_contiguous()
+        ctx.angle_shape, ctx.native = angle.shape, native
         in_place = in_place and unit is None and phase.is_complex()
         if in_place:
             ctx.mark_dirty(x)
         result = x if in_place else _empty(x, x.shape[-1] if phase.is_complex() else 2 * x.shape[-1], ctx.transposed)
+        ctx.save_for_backward(result, phase, unit)
+        if native:
+            turn(x, phase, unit, result)
+            return result
         y, out, phases, u = (_ordered(tensor, ctx.transposed) for tensor in (x, result, phase, unit))
         if u is not None:
             y = _reflect(y, u, out=out if phase.is_complex() else None)
         _turn(y, phases, out)
-        ctx.save_for_backward(result, phase, unit)
         return result
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_result: Tensor) -> tuple[Tensor | None, ...]:
         result, phase, unit = ctx.saved_tensors
-        needs_x, needs_angle, _, needs_unit, _ = ctx.needs_input_grad
+        needs_x, needs_angle, _, needs_unit, *_ = ctx.needs_input_grad
         grad_x = _empty(result, result.shape[-1] if phase.is_complex() else result.shape[-1] // 2, ctx.transposed)
+        if ctx.native:
+            grad_angle, grad_unit = turn_back(
+                grad_result, result, phase, unit, grad_x if needs_x or needs_unit else None,
+                ctx.angle_shape if needs_angle else None, learns_unit=needs_unit,
+            )  # fmt: skip
+            return grad_x if needs_x else None, grad_angle, None, grad_unit, None, None
         grad_angle = result.new_zeros(ctx.angle_shape) if needs_angle else None
         grad_unit = torch.zeros_like(unit) if needs_unit else None
         tensors = (grad_x, grad_result, result, phase, unit, grad_angle, grad_unit)
@@ -79,7 +99,7 @@ class _ReflectAndTurn(torch.autograd.Function):
                 total += 2 * (out * along - x * _dot(out, u)).sum_to_size(total.shape)
             if u is not None:
                 _reflect(out, u, out=out)
-        return grad_x if needs_x else None, grad_angle, None, grad_unit, None
+        return grad_x if needs_x else None, grad_angle, None, grad_unit, None, None
 
 
 def _empty(like: Tensor, features: int, transposed: bool) -> Tensor:
@@ -87,6 +107,10 @@ def _empty(like: Tensor, features: int, transposed: bool) -> Tensor:
     if transposed:
         return like.new_empty(batch, length, heads, features).transpose(1, 2)
     return like.new_empty(batch, heads, length, features)
+
+
+def _is_ordered(x: Tensor) -> bool:
+    return x.is_contiguous() or x.transpose(1, 2).is_contiguous()
 
 
 def _ordered(x: Tensor | None, transposed: bool) -> Tensor | None:

@@ -95,7 +95,9 @@ def test_records_hold_no_secret(tiny_data: Path, tmp_path: Path, monkeypatch: py
     config = compose([*TINY, "encoding=none", "recipe.max_update=1", "recipe.warmup_updates=1"])
     folder = run_directory(config)
     assert train_run(config, folder) == 0
-    assert json.loads((folder / "record.json").read_text())["status"] == "finished"
+    record = json.loads((folder / "record.json").read_text())
+    assert record["status"] == "finished"
+    assert record["manifest"]["encoding_backend"] in ("native", "torch")
     for path in folder.rglob("*"):
         if path.is_file():
             assert b"0123456789abcdef" not in path.read_bytes(), path
@@ -104,4 +106,13 @@ def test_records_hold_no_secret(tiny_data: Path, tmp_path: Path, monkeypatch: py
 def test_an_unknown_backend_is_refused_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LRPE_BACKEND", "tritn")
     with pytest.raises(UserError, match="LRPE_BACKEND='tritn'.*did you mean 'triton'"):
+        find_place("cpu")
+
+
+def test_native_code_that_cannot_be_built_is_refused_before_any_work(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in {"LRPE_BACKEND": "native", "CC": "/nonexistent", "XDG_CACHE_HOME": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match="LRPE_BACKEND=native.*/nonexistent.*install a C compiler.*unset LRPE_BACKEND"):
         find_place("cpu")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
 from lrpe.encodings import Encoding, build_encoding
 from lrpe.encodings.lrpe.module import CORES
+from lrpe.encodings.lrpe.native.library import is_available
 from lrpe.encodings.lrpe.projections import PROJECTIONS
 
 HEADS = 2
@@ -99,3 +101,8 @@ def apply_matrices(encoding: Encoding, x: Tensor, positions: Tensor) -> Tensor:
         for b in range(batch)
     ]
     return torch.stack(rows)[..., 0]
+
+
+def skip_without_native_code() -> None:
+    if not all(is_available(dtype) for dtype in (torch.float32, torch.float64)):
+        pytest.skip("no C compiler here (cc, or what CC names)")

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 import torch
-from encoding_cases import random_vectors
+from encoding_cases import random_vectors, skip_without_native_code
 from torch import Tensor
 from torch.autograd import gradcheck
 
@@ -55,12 +55,17 @@ def inputs(*, pairs: bool, sets: int = 1, reflects: bool = True) -> list[Tensor 
     ]
 
 
-@pytest.fixture(params=[1, 5, 4096])
-def _piece_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fused, "PIECE_ROWS", request.param)
+@pytest.fixture(params=[1, 5, 4096, "native"])
+def _backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's operators on pieces of so many rows, or native code."""
+    if request.param == "native":
+        skip_without_native_code()
+    else:
+        monkeypatch.setattr(fused, "PIECE_ROWS", request.param)
+    monkeypatch.setenv("LRPE_BACKEND", "native" if request.param == "native" else "torch")
 
 
-@pytest.mark.usefixtures("_piece_rows")
+@pytest.mark.usefixtures("_backend")
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("sets", [1, HEADS])
 @pytest.mark.parametrize("pairs", [True, False])
@@ -73,7 +78,7 @@ def test_gradients_are_those_of_finite_differences_in_every_layout(layout: str, 
     assert gradcheck(encoded, (x, theta, vector), fast_mode=True)
 
 
-@pytest.mark.usefixtures("_piece_rows")
+@pytest.mark.usefixtures("_backend")
 @pytest.mark.parametrize("wanted", [wanted for wanted in itertools.product((True, False), repeat=3) if any(wanted)])
 @pytest.mark.parametrize(("pairs", "sets", "reflects"), itertools.product((True, False), (1, HEADS), (True, False)))
 def test_any_subset_of_gradients_is_that_of_the_formula(wanted: tuple, pairs: bool, sets: int, reflects: bool):
