@@ -205,7 +205,9 @@ def walk_keys(
             mask=inside,
         )
         v = tl.load(value + (wide * value_strides[2])[:, None] + columns[None, :], mask=inside, other=0.0)
-        score_grad = tl.trans(gradient_of_scores(g, v, inverse, slope, rate, CHUNK, DECAYED, NORMALISED, raw, PRECISION))
+        score_grad = tl.trans(
+            gradient_of_scores(g, v, inverse, slope, rate, CHUNK, DECAYED, NORMALISED, raw, PRECISION)
+        )
         da, db = product(v, tl.trans(a), INNER, PRECISION), product(v, tl.trans(b), INNER, PRECISION)
         if NORMALISED:
             da += tl.where(slab == 0, za, 0.0)[None, :]
