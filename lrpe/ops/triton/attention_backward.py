@@ -13,7 +13,8 @@ import triton.language as tl
 
 from lrpe.ops.triton.attention_walks import walk_keys, walk_queries
 from lrpe.ops.triton.chunk import load_rate, start_state, unit_vector
-from lrpe.ops.triton.rows import store_matrix, store_vector
+from lrpe.ops.triton.rotation import unit_adjoint
+from lrpe.ops.triton.rows import load_vector, store_matrix, store_vector
 
 
 @triton.jit(do_not_specialize=["offset", "length", "segment", "segments", "heads"])
@@ -137,4 +138,6 @@ def attend_backward(
         j = tl.arange(0, BLOCK)
         tl.store(theta_parts + program * COUNT + j, angle_grad, mask=j < COUNT)
     if LEARNED_VECTOR:
+        x, y = load_vector(vector + head * vector_stride, WIDTH, BLOCK, LAYOUT)
+        u_grad, w_grad = unit_adjoint(x, y, u_grad, w_grad)
         store_vector(vector_parts + program * WIDTH, u_grad, w_grad, WIDTH, BLOCK, LAYOUT)

@@ -1,4 +1,4 @@
-"""The kernels compile for a Hopper GPU, which the interpreter cannot tell."""
+"""The kernels compile for a Hopper GPU, which the interpreter cannot tell, and fit its registers and shared memory."""
 
 from __future__ import annotations
 
@@ -7,23 +7,26 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("triton")
 
 SHARED_LIMIT = 232_448  # bytes of shared memory a program of compute capability 9.0 can have
-CASES = [["orthogonal", 64, "bfloat16", 8, 32]]
-MORE = [
-    [core, head_dim, dtype, 8, chunk]
-    for core in ("plain", "orthogonal", "unitary")
-    for head_dim, chunk in ((64, 64), (128, 32), (256, 16))
+ATTENTION = {"attend_forward", "attend_backward", "summarise_segments"}
+HALF = [["orthogonal", 64, "bfloat16", "largest"]]
+OTHERS = [["orthogonal", 16, dtype, "largest"] for dtype in ("float16", "float32")]
+PAPER = [[core, 64, dtype, "all"] for core in ("plain", "orthogonal", "unitary") for dtype in ("bfloat16", "float16")]
+WIDE = [
+    [core, head_dim, dtype, "largest"]
+    for core, head_dim in (("orthogonal", 128), ("unitary", 128), ("orthogonal", 256), ("unitary", 256))
     for dtype in ("bfloat16", "float16", "float32")
 ]
 
 
-@pytest.mark.parametrize("cases", [CASES, pytest.param(MORE, marks=pytest.mark.slow)], ids=["one", "all"])
-def test_every_kernel_compiles_and_fits(cases: list[list[object]], root: Path) -> None:
+def compiled(root: Path, cases: list[list[Any]]) -> list[dict[str, Any]]:
+    """What ``tests.lrpe.triton.aot`` says of each kernel, in a process without the interpreter."""
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
     done = subprocess.run(
         [sys.executable, "-m", "tests.lrpe.triton.aot", json.dumps(cases)],
@@ -31,5 +34,18 @@ def test_every_kernel_compiles_and_fits(cases: list[list[object]], root: Path) -
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert {row["kernel"] for row in rows} >= {"attend_forward", "attend_backward", "summarise_segments"}
+    assert {row["kernel"] for row in rows} >= ATTENTION
+    return rows
+
+
+@pytest.mark.parametrize(
+    "cases",
+    [HALF, OTHERS, pytest.param(PAPER, marks=pytest.mark.slow), pytest.param(WIDE, marks=pytest.mark.slow)],
+    ids=["bfloat16", "other dtypes", "all choices at 64", "wide heads"],
+)
+def test_every_kernel_compiles_and_fits(cases: list[list[Any]], root: Path) -> None:
+    rows = compiled(root, cases)
     assert all(row["shared"] <= SHARED_LIMIT for row in rows), rows
+    assert not any(row["specialised"] for row in rows), "a length or an offset would compile the kernel again"
+    spilled = [row for row in rows if row["stack"] and row["head_dim"] <= 64]
+    assert not spilled, "registers spilled at the paper's width"
