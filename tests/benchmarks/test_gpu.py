@@ -85,10 +85,13 @@ def test_the_report_has_a_line_for_all_that_it_is_given() -> None:
     assert "| attend | orthogonal | 40, 16 | float16 | 1.2e-03 | 3e-03 |" in text
 
 
-@pytest.mark.parametrize("name", checks.OPERATORS)
-def test_an_operator_is_within_its_bounds_in_the_interpreter(name: str) -> None:
-    for dtype, bound in checks.BOUNDS.items():
-        assert 0 < checks.error(checks.OPERATORS[name], "unitary", 40, 16, dtype) < bound
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [("encode", torch.float16), ("attend", torch.bfloat16), ("encode and attend", torch.float32)],
+)
+def test_an_operator_is_within_its_bound_in_the_interpreter(name: str, dtype: torch.dtype) -> None:
+    error = checks.error(checks.OPERATORS[name], "unitary", 40, 16, dtype)
+    assert 0 < error < checks.bound(checks.OPERATORS[name], dtype)
 
 
 def test_a_kernel_off_its_bound_ends_the_call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:

@@ -32,14 +32,16 @@ def launches(run: object) -> int:
     return LAUNCHES.total() - before
 
 
-@pytest.mark.parametrize("length", [1, 63, 65, 130])
 @pytest.mark.parametrize(
-    ("head_dim", "value_dim", "core"),
+    ("length", "head_dim", "value_dim", "core"),
     [
-        (6, 5, "orthogonal"),
-        (17, 33, "unitary"),
-        pytest.param(200, 256, "orthogonal", marks=pytest.mark.slow),
-        pytest.param(256, 256, "unitary", marks=pytest.mark.slow),  # keys of 512 features, values in blocks
+        (1, 6, 5, "orthogonal"),
+        (63, 6, 5, "orthogonal"),
+        (65, 17, 33, "unitary"),
+        *(pytest.param(length, 130, 96, "orthogonal", marks=pytest.mark.slow) for length in (1, 63, 65, 130)),
+        pytest.param(63, 200, 256, "orthogonal", marks=pytest.mark.slow),
+        # keys of 512 features, values in blocks
+        *(pytest.param(length, 256, 256, "unitary", marks=pytest.mark.slow) for length in (1, 130)),
     ],
 )
 def test_every_width_and_length_with_gradients(length: int, head_dim: int, value_dim: int, core: str) -> None:

@@ -90,6 +90,7 @@ def test_one_graph_for_all_lengths(normaliser: str) -> None:
     assert counter.frame_count <= 2
 
 
+@pytest.mark.slow
 def test_a_marked_length_compiles_once_with_its_gradient() -> None:
     torch.manual_seed(2)
     layer = LinearAttention(32, 2, encoding=LRPE(16, 2, core="unitary", learn_angles=True), normaliser="layernorm")
