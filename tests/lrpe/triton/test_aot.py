@@ -16,7 +16,8 @@ pytest.importorskip("triton")
 SHARED_LIMIT = 232_448  # bytes of shared memory a program of compute capability 9.0 can have
 ATTENTION = {"attend_forward", "attend_backward", "summarise_segments"}
 HALF = [["orthogonal", 64, "bfloat16", "largest"]]
-OTHERS = [["orthogonal", 16, dtype, "largest"] for dtype in ("float16", "float32")]
+FLOAT16 = [["plain", 16, "float16", "largest"]]
+FLOAT32 = [["orthogonal", 16, "float32", "largest"]]
 PAPER = [[core, 64, dtype, "all"] for core in ("plain", "orthogonal", "unitary") for dtype in ("bfloat16", "float16")]
 WIDE = [
     [core, head_dim, dtype, "largest"]
@@ -49,8 +50,8 @@ def stack_limit(row: dict[str, Any]) -> float:
 
 @pytest.mark.parametrize(
     "cases",
-    [HALF, OTHERS, pytest.param(PAPER, marks=pytest.mark.slow), pytest.param(WIDE, marks=pytest.mark.slow)],
-    ids=["bfloat16", "other dtypes", "all choices at 64", "wide heads"],
+    [HALF, FLOAT16, *(pytest.param(cases, marks=pytest.mark.slow) for cases in (FLOAT32, PAPER, WIDE))],
+    ids=["bfloat16", "float16", "float32", "all choices at 64", "wide heads"],
 )
 def test_every_kernel_compiles_and_fits(cases: list[list[Any]], root: Path) -> None:
     rows = compiled(root, cases)

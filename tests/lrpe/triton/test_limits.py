@@ -73,7 +73,7 @@ def test_the_widest_values_are_summed_over_blocks(dims: tuple[int, int]) -> None
         out = linear_attention(*inputs, denominator=True)
         results.append((out, *torch.autograd.grad((out * torch.arange(dims[1]).cos()).sum(), inputs)))
     for found, right in zip(*results, strict=True):
-        assert relative(found, right) < 2e-6
+        assert relative(found, right) < 5e-6, "float32 sums of hundreds of features"
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
