@@ -12,7 +12,8 @@ from torch import Tensor
 from benchmarks.gpu.problems import DEVICE, backend, encoding, heads_of
 from lrpe import LRPE, linear_attention
 
-BOUNDS = {torch.float32: 1e-5, torch.bfloat16: 2e-2, torch.float16: 3e-3}  # relative to the largest element
+# Relative to the largest element: some ten roundings to a dtype, because parts of a gradient cancel.
+BOUNDS = {torch.float32: 1e-5, torch.bfloat16: 4e-2, torch.float16: 5e-3}
 CORES = ("orthogonal", "unitary")
 SHAPES = ((1000, 64), (513, 128), (130, 24)) if DEVICE == "cuda" else ((40, 16),)
 
@@ -44,11 +45,6 @@ def _decay() -> Tensor:
 OPERATORS: dict[str, Operator] = {"encode": encode, "attend": attend, "encode and attend": attend_encoded}
 
 
-def bound(operator: Operator, dtype: torch.dtype) -> float:
-    """Twice as wide under a denominator: the gradient is a difference then, with the output, rounded, in one part."""
-    return BOUNDS[dtype] * (2 if operator is attend else 1)
-
-
 def error(operator: Operator, core: str, length: int, dim: int, dtype: torch.dtype) -> float:
     """Largest error of results and gradients, each relative to its largest element."""
     torch.manual_seed(0)
@@ -59,7 +55,8 @@ def error(operator: Operator, core: str, length: int, dim: int, dtype: torch.dty
         given = [(x.double() if precise else x).detach().requires_grad_() for x in inputs]
         with backend("definition" if precise else "triton"):
             outputs = operator(candidate, given)
-            loss = sum((x.double() * torch.arange(x.shape[-1], device=DEVICE).cos()).mean() for x in outputs)
+            # A sum: the gradients of a mean would underflow in float16.
+            loss = sum((x.double() * torch.arange(x.shape[-1], device=DEVICE).cos()).sum() for x in outputs)
             gradients = torch.autograd.grad(loss, [*given, *candidate.parameters()], allow_unused=True)
         results.append([*outputs, *[x for x in gradients if x is not None]])
     return max(
@@ -73,7 +70,7 @@ def check() -> Iterator[dict[str, Any]]:
     for name, operator in OPERATORS.items():
         for core in CORES if operator is not attend else CORES[:1]:
             for length, dim in SHAPES:
-                for dtype in BOUNDS:
+                for dtype, bound in BOUNDS.items():
                     yield {
                         "operator": name,
                         "core": core,
@@ -81,5 +78,5 @@ def check() -> Iterator[dict[str, Any]]:
                         "dim": dim,
                         "dtype": str(dtype).removeprefix("torch."),
                         "error": error(operator, core, length, dim, dtype),
-                        "bound": bound(operator, dtype),
+                        "bound": bound,
                     }

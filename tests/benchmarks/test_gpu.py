@@ -91,7 +91,7 @@ def test_the_report_has_a_line_for_all_that_it_is_given() -> None:
 )
 def test_an_operator_is_within_its_bound_in_the_interpreter(name: str, dtype: torch.dtype) -> None:
     error = checks.error(checks.OPERATORS[name], "unitary", 40, 16, dtype)
-    assert 0 < error < checks.bound(checks.OPERATORS[name], dtype)
+    assert 0 < error < checks.BOUNDS[dtype]
 
 
 def test_a_kernel_off_its_bound_ends_the_call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
