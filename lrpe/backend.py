@@ -1,13 +1,16 @@
 """Which implementation runs: PyTorch's operators, or what the environment variable LRPE_BACKEND asks for.
 
-- ``definition``: the formulas as they are written down, quadratic attention included.
-- ``torch``: PyTorch's operators; also where it is unset, but for what ``native`` does where it can be built.
+- ``definition``: the formulas as they are written down: quadratic attention, and encodings operator by operator with
+  the gradients that autograd finds.
+- ``torch``: PyTorch's operators in their fastest arrangement; also where it is unset, **on a GPU too**, but for what
+  ``native`` does where it can be built.
 - ``native``: on a CPU, C code encodes query and key (:mod:`lrpe.encodings.lrpe.native`), and it is an error if the code
   cannot be built.
 - ``triton``: the kernels of :mod:`lrpe.ops.triton`; on a CPU only under Triton's interpreter (TRITON_INTERPRET=1).
 
-The kernels wait to be asked for because they have been held to the definition in the interpreter and compiled for a
-Hopper GPU, but have not run on one: ``python -m benchmarks.gpu`` does both there.
+The kernels are never chosen unasked, because none has run on a GPU yet: they have been held to the definition in the
+interpreter and compiled for a Hopper GPU. ``python -m benchmarks.gpu`` checks them there against float64 and times them
+beside their peers in one call; once it has passed on a card, ``LRPE_BACKEND=triton`` is the choice for that card.
 
 A case that a kernel does not support runs in PyTorch whatever was asked for, with the same result.
 """
@@ -42,6 +45,11 @@ def forced_backend() -> str | None:
 def runs_definition() -> bool:
     """Whether the formulas as they are written down are asked for."""
     return forced_backend() == "definition"
+
+
+def runs_op_by_op() -> bool:
+    """Whether encodings are plain operators: the definition, and what torch.compile fuses by itself."""
+    return torch.compiler.is_compiling() or runs_definition()
 
 
 def runs_triton(*tensors: Tensor) -> bool:

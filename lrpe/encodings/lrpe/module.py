@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from lrpe.backend import MAX_KERNEL_DIM, runs_triton
+from lrpe.backend import MAX_KERNEL_DIM, runs_op_by_op, runs_triton
 from lrpe.encodings.base import Encoding, Plan
 from lrpe.encodings.lrpe.angles import Angles
 from lrpe.encodings.lrpe.core import Core
@@ -170,7 +170,7 @@ class LRPE(Encoding):
 
     def _encode(self, x: Tensor, plan: Plan, *, is_query: bool) -> Tensor:
         reflects_and_turns = isinstance(self.projection, Householder) and isinstance(self.core, (Rotation, Unitary))
-        if reflects_and_turns and not torch.compiler.is_compiling():
+        if reflects_and_turns and not runs_op_by_op():
             return reflect_and_turn(x, *plan, self.projection.unit(x.dtype))
         return self.core(self.projection(x), plan, in_place=self.projection.fresh)
 

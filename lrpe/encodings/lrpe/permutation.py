@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lrpe.backend import runs_definition
 from lrpe.encodings.base import Plan
 from lrpe.encodings.lrpe.angles import AXES
 from lrpe.encodings.lrpe.core import Core
@@ -65,6 +66,8 @@ class Permutation(Core):
 
     def forward(self, x: Tensor, plan: Plan, *, in_place: bool) -> Tensor:
         index, inverse = plan
+        if runs_definition():
+            return x.gather(-1, index.expand(x.shape))
         return PermuteFeatures.apply(x, index, inverse)
 
     def matrix(self, position: tuple[int, ...]) -> Tensor:

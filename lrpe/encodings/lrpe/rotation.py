@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lrpe.backend import runs_op_by_op
 from lrpe.encodings.base import Plan
 from lrpe.encodings.lrpe.angles import Angles
 from lrpe.encodings.lrpe.core import Core
@@ -31,14 +32,14 @@ class Rotation(Core):
     def plan(self, positions: Tensor, dtype: torch.dtype) -> Plan:
         # An angle of zero keeps a pair bit for bit, and one product over all pairs is faster than two over parts.
         angle = F.pad(self.angles(positions, dtype), (0, self.num_fixed_pairs))
-        if torch.compiler.is_compiling():
+        if runs_op_by_op():
             return (angle,)
         with torch.no_grad():
             return angle, torch.polar(torch.ones_like(angle), angle)
 
     def forward(self, x: Tensor, plan: Plan, *, in_place: bool) -> Tensor:
-        if torch.compiler.is_compiling():
-            # Inductor generates no code for complex numbers; it fuses this formula into one kernel.
+        if runs_op_by_op():
+            # Real arithmetic: Inductor generates no code for complex numbers, and makes one kernel of this.
             return rotate_pairs(x, plan[0])
         return reflect_and_turn(x, *plan, in_place=in_place)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lrpe.backend import runs_op_by_op
 from lrpe.encodings.base import Plan
 from lrpe.encodings.lrpe.angles import Angles
 from lrpe.encodings.lrpe.core import Core
@@ -37,7 +38,7 @@ class Unitary(Core):
             real, imaginary = x.chunk(2, dim=-1)
             cosine, sine = angle.cos(), angle.sin()
             return torch.cat((real * cosine - imaginary * sine, real * sine + imaginary * cosine), dim=-1)
-        if torch.compiler.is_compiling():
+        if runs_op_by_op():
             return torch.cat((x * angle.cos(), x * angle.sin()), dim=-1)
         return reflect_and_turn(x, angle, phase)
 

@@ -1,8 +1,8 @@
 """Causal linear attention as an operator of PyTorch, with the encoding of query and key fused into it.
 
 Launches: one forward and one backward where batch x heads fill the card, else two and three (``segmentation`` in
-:mod:`lrpe.ops.triton.problem`); one sum more in the backward for learned angles or a learned vector, and one for values
-wider than a block.
+:mod:`lrpe.ops.triton.problem`). In the backward, one sum more for learned angles, one for a learned vector, and four
+small ones where values are wider than a block.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from lrpe.ops.state import LinearAttentionState
 from lrpe.ops.triton.attention_backward import attend_backward
 from lrpe.ops.triton.attention_forward import attend_forward
 from lrpe.ops.triton.launch import Kernel, joinable, rows_of
-from lrpe.ops.triton.phases import Phases, encoded_dim, per_head, vector_gradient
+from lrpe.ops.triton.phases import Phases, encoded_dim, per_head
 from lrpe.ops.triton.problem import TUNED, Problem, fits
 
-FORWARD = Kernel(attend_forward, **TUNED, fits=fits)
-BACKWARD = Kernel(attend_backward, **TUNED, fits=fits)
+FORWARD = Kernel(attend_forward, **TUNED, fits=fits(16))
+BACKWARD = Kernel(attend_backward, **TUNED, fits=fits(8))
 
 
 def attend(
@@ -223,7 +223,7 @@ def _attend_backward(
     if learned_angles:
         theta_grad = per_head(theta_parts, batch, heads, theta.shape[1]).to(theta.dtype)[None].contiguous()
     if learned_vector and vector is not None:
-        vector_grad = vector_gradient(vector, per_head(vector_parts, batch, heads, vector.shape[0]))
+        vector_grad = per_head(vector_parts, batch, heads, vector.shape[0]).to(vector.dtype)
     return query_grad, key_grad, value_grad, theta_grad, vector_grad, start_grad, start_sum_grad
 
 

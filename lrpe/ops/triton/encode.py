@@ -1,4 +1,4 @@
-"""Encoding as an operator of PyTorch: one launch forward, one backward (and one sum where something is learned)."""
+"""Encoding as an operator of PyTorch: a launch forward, one backward, and a sum each for learned angles and vector."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ from torch import Tensor
 
 from lrpe.ops.triton.encode_kernels import encode_backward, encode_forward
 from lrpe.ops.triton.launch import FIXED_CHUNK, Kernel, block_of, joinable, rows_of
-from lrpe.ops.triton.phases import Phases, complex_dim, encoded_dim, per_head, vector_gradient
+from lrpe.ops.triton.phases import Phases, complex_dim, encoded_dim, per_head
 
-TUNED = {"chunks": (16, 32, 64, 128), "warps": (4, 8), "stages": (1,)}
 MAX_TILE = 8192  # complex features a program holds of query or key
 KEY = ("WIDTH", "LAYOUT", "REFLECTED", "COUNT", "AXES")
 
 
-def _fits(chunk: int, arguments: dict[str, Any]) -> bool:
+def _fits(chunk: int, warps: int, arguments: dict[str, Any]) -> bool:
     return chunk * arguments["BLOCK"] <= MAX_TILE
 
 
-FORWARD = Kernel(encode_forward, **TUNED, key=KEY, fits=_fits)
+FORWARD = Kernel(encode_forward, chunks=(16, 32, 64, 128), warps=(4, 8), stages=1, key=KEY, fits=_fits)
 # The partial sums of a program are counted before the grid is known: the backward's block has one size.
 BACKWARD = Kernel(
-    encode_backward, chunks=(FIXED_CHUNK,), warps=(4, 8), stages=(1,), key=(*KEY, "LEARNED_ANGLES", "LEARNED_VECTOR")
+    encode_backward, chunks=(FIXED_CHUNK,), warps=(4, 8), stages=1, key=(*KEY, "LEARNED_ANGLES", "LEARNED_VECTOR")
 )
 
 
@@ -165,7 +164,7 @@ def _encode_backward(
     if learned_angles:
         theta_grad = per_head(theta_parts, batch, heads, sets).transpose(0, 1).to(theta.dtype).contiguous()
     if learned_vector and vector is not None:
-        vector_grad = vector_gradient(vector, per_head(vector_parts, batch, heads, vector.shape[0]))
+        vector_grad = per_head(vector_parts, batch, heads, vector.shape[0]).to(vector.dtype)
     return query_grad, key_grad, theta_grad, vector_grad
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from lrpe.ops.triton.rotation import inner, position_of, reflect, rotate, rotate_back, rotation_at, unit
+from lrpe.ops.triton.rotation import inner, position_of, reflect, rotate, rotate_back, rotation_at, unit, unit_adjoint
 from lrpe.ops.triton.rows import load_parts, load_vector, store_parts, store_vector
 
 
@@ -20,7 +20,7 @@ def row_pointers(pointer, strides, batch, head, rows):
     return pointer + batch * strides[0] + head * strides[1] + rows.to(tl.int64) * strides[2]
 
 
-@triton.jit(do_not_specialize=["offset", "length"])
+@triton.jit(do_not_specialize=["offset", "length", "position_stride"])
 def encode_forward(
     query,
     key,
@@ -69,7 +69,7 @@ def encode_forward(
         store_parts(row_pointers(target, out_strides, batch, head, rows), valid, a, b, ENCODED, BLOCK, OUT_LAYOUT)
 
 
-@triton.jit(do_not_specialize=["offset", "length"])
+@triton.jit(do_not_specialize=["offset", "length", "position_stride"])
 def encode_backward(
     query_out,
     key_out,
@@ -148,4 +148,6 @@ def encode_backward(
             total = tl.sum(s[:, None] * angle_grad, axis=0)
             tl.store(theta_parts + (program * AXES + axis) * COUNT + j, total, mask=j < COUNT)
     if LEARNED_VECTOR:
+        x, y = load_vector(vector + head * vector_stride, WIDTH, BLOCK, LAYOUT)
+        u_grad, w_grad = unit_adjoint(x, y, u_grad, w_grad)
         store_vector(vector_parts + program * WIDTH, u_grad, w_grad, WIDTH, BLOCK, LAYOUT)

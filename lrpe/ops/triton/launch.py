@@ -27,9 +27,10 @@ class Kernel:
 
     Args:
         function: the ``triton.jit`` function; ``CHUNK`` is among its parameters.
-        chunks, warps, stages: choices of each.
+        chunks, warps: choices of each.
         key: names of what the choice depends on (no length, no offset).
-        fits: whether a chunk fits the arguments; the smallest chunk always does.
+        fits: whether a chunk and a number of warps fit the arguments.
+        stages: chunks that loads run ahead.
     """
 
     def __init__(
@@ -38,25 +39,28 @@ class Kernel:
         *,
         chunks: Sequence[int],
         warps: Sequence[int],
-        stages: Sequence[int],
         key: Sequence[str],
-        fits: Callable[[int, dict[str, Any]], bool] = lambda chunk, arguments: True,
+        fits: Callable[[int, int, dict[str, Any]], bool] = lambda chunk, warps, arguments: True,
+        stages: int = 2,
     ) -> None:
         self.function = function
         self.name = function.__name__
-        configs = [
-            triton.Config({"CHUNK": chunk}, num_warps=warp, num_stages=stage)
-            for chunk in chunks
-            for warp in warps
-            for stage in stages
+        self.fits = fits
+        self.configs = [
+            triton.Config({"CHUNK": chunk}, num_warps=warp, num_stages=stages) for chunk in chunks for warp in warps
         ]
 
         def prune(configs: list[triton.Config], arguments: dict[str, Any], **more: Any) -> list[triton.Config]:
-            given = {**arguments, **more}
-            fitting = [config for config in configs if fits(config.kwargs["CHUNK"], given)]
-            return fitting or [config for config in configs if config.kwargs["CHUNK"] == min(chunks)]
+            return self.choices({**arguments, **more})
 
-        self.tuned = triton.autotune(configs, key=list(key), prune_configs_by={"early_config_prune": prune})(function)
+        self.tuned = triton.autotune(self.configs, key=list(key), prune_configs_by={"early_config_prune": prune})(
+            function
+        )
+
+    def choices(self, arguments: dict[str, Any]) -> list[triton.Config]:
+        """Configurations that fit the arguments; if none does, the one with the fewest elements a thread."""
+        fitting = [x for x in self.configs if self.fits(x.kwargs["CHUNK"], x.num_warps, arguments)]
+        return fitting or [min(self.configs, key=lambda x: x.kwargs["CHUNK"] / x.num_warps)]
 
     def __call__(self, grid: Callable[[dict[str, Any]], tuple[int, ...]], **arguments: Any) -> None:
         LAUNCHES[self.name] += 1

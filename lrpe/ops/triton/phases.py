@@ -37,13 +37,6 @@ def complex_dim(head_dim: int, layout: str) -> int:
     return head_dim if layout == "real" else (head_dim + 1) // 2
 
 
-def vector_gradient(vector: Tensor, unit_gradient: Tensor) -> Tensor:
-    """dL/dv from dL/du, u = v / |v|: both ``(heads, head_dim)``."""
-    norm = vector.norm(dim=-1, keepdim=True)
-    unit = vector / norm
-    return (unit_gradient - (unit_gradient * unit).sum(-1, keepdim=True) * unit) / norm
-
-
 def per_head(parts: Tensor, batch: int, heads: int, sets: int) -> Tensor:
     """The sum of what programs found, ``(batch * heads, programs, *rest)`` -> ``(sets, *rest)``, sets 1 or heads."""
     parts = parts.unflatten(0, (batch, heads))

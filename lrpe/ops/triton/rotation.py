@@ -76,6 +76,15 @@ def unit(a, b):
 
 
 @triton.jit
+def unit_adjoint(a, b, da, db):
+    """dL/dv of a vector v = (a, b) in parts from dL/du = (da, db), u = v / |v|."""
+    scale = 1.0 / tl.sqrt(tl.sum(a * a) + tl.sum(b * b))
+    u, w = a * scale, b * scale
+    along = tl.sum(da * u) + tl.sum(db * w)
+    return (da - along * u) * scale, (db - along * w) * scale
+
+
+@triton.jit
 def inner(a, b, u, w):
     """<x, v> of each row: [C, 1]."""
     return tl.sum(a * u[None, :] + b * w[None, :], axis=1)[:, None]

@@ -1,4 +1,4 @@
-"""Compile the kernels for a Hopper GPU on a machine without one: `python -m tests.lrpe.triton.aot`.
+"""Compile the kernels for a Hopper GPU on a machine without one: `python -m tests.lrpe.triton.aot CASES`.
 
 A process of its own, without TRITON_INTERPRET: the interpreter hides what the compiler refuses.
 """
@@ -37,8 +37,9 @@ def _signature(value: Any) -> Any:
     return "fp32" if isinstance(value, float) else "i32"
 
 
-def compile_call(kernel: Kernel, arguments: dict[str, Any], warps: int, chunk: int) -> dict[str, Any]:
-    """Registers a thread, bytes spilled and shared memory of one call's kernel for compute capability 9.0."""
+def compile_call(kernel: Kernel, arguments: dict[str, Any], config: triton.Config) -> dict[str, Any]:
+    """Registers a thread, its stack (what is spilled) and shared memory, in bytes, for compute capability 9.0."""
+    chunk, warps = config.kwargs["CHUNK"], config.num_warps
     names = kernel.function.arg_names
     constants = {name: value for name, value in {**arguments, "CHUNK": chunk}.items() if name.isupper()}
     signature = {name: "constexpr" if name in constants else _signature(arguments[name]) for name in names}
@@ -48,14 +49,22 @@ def compile_call(kernel: Kernel, arguments: dict[str, Any], warps: int, chunk: i
         if isinstance(signature[name], tuple):
             attributes |= {(names.index(name), i): [["tt.divisibility", 16]] for i in range(len(signature[name]))}
     source = ASTSource(fn=kernel.function, signature=signature, constexprs=constants, attrs=attributes)
-    built = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": warps, "num_stages": 2})
+    built = triton.compile(
+        source, target=GPUTarget("cuda", 90, 32), options={"num_warps": warps, "num_stages": config.num_stages}
+    )
     with tempfile.TemporaryDirectory() as folder:
         cubin = Path(folder, "kernel.cubin")
         cubin.write_bytes(built.asm["cubin"])
         tool = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
         report = subprocess.run([tool, "-res-usage", cubin], capture_output=True, text=True).stdout
-    usage = {name: int(number) for name, number in re.findall(r"(REG|STACK|LOCAL):(\d+)", report)}
+    usage = {name.lower(): int(number) for name, number in re.findall(r"(REG|STACK):(\d+)", report)}
     return {"kernel": kernel.name, "warps": warps, "chunk": chunk, "shared": built.metadata.shared, **usage}
+
+
+def specialised(kernel: Kernel) -> list[str]:
+    """Arguments that change from call to call, but for each kind of value of which Triton would compile again."""
+    changing = {"length", "offset", "segment", "segments", "position_stride"}
+    return [x.name for x in kernel.function.params if x.name in changing and not x.do_not_specialize]
 
 
 def calls(core: str, head_dim: int, dtype: torch.dtype) -> list[tuple[Kernel, dict[str, Any]]]:
@@ -79,11 +88,13 @@ def calls(core: str, head_dim: int, dtype: torch.dtype) -> list[tuple[Kernel, di
 
 
 def main() -> None:
-    cases = json.loads(sys.argv[1]) if len(sys.argv) > 1 else [["orthogonal", 64, "bfloat16", 4, 32]]
-    for core, head_dim, dtype, warps, chunk in cases:
+    """Arguments: a JSON list of [core, head_dim, dtype, "largest" or "all" of the configurations to choose from]."""
+    for core, head_dim, dtype, which in json.loads(sys.argv[1]):
         for kernel, arguments in calls(core, head_dim, getattr(torch, dtype)):
             row = {"core": core, "head_dim": head_dim, "dtype": dtype, "backward": arguments.get("BACKWARD")}
-            print(json.dumps({**row, **compile_call(kernel, arguments, warps, chunk)}), flush=True)
+            row["specialised"] = specialised(kernel)
+            for config in kernel.choices(arguments)[-1 if which == "largest" else 0 :]:
+                print(json.dumps({**row, **compile_call(kernel, arguments, config)}), flush=True)
 
 
 if __name__ == "__main__":

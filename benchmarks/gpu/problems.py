@@ -1,0 +1,35 @@
+"""What is checked and timed: encodings as learned as they can be, and inputs as a layer makes them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest import mock
+
+import torch
+from torch import Tensor
+
+from lrpe import LRPE
+from lrpe.backend import VARIABLE
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def encoding(core: str, head_dim: int, heads: int) -> LRPE:
+    """Householder and angles, both learned."""
+    options = {"projection": "householder", "learn_angles": True, "learn_projection": True, "seed": 0}
+    return LRPE(head_dim, heads, core=core, **options).to(DEVICE)
+
+
+def heads_of(batch: int, heads: int, length: int, dims: tuple[int, ...], dtype: torch.dtype) -> list[Tensor]:
+    """Tensors (batch, heads, length, dim) that are (batch, length, heads, dim) in memory, each with a gradient."""
+    shapes = [(batch, length, heads, dim) for dim in dims]
+    return [torch.rand(shape, device=DEVICE, dtype=dtype).transpose(1, 2).requires_grad_() for shape in shapes]
+
+
+@contextmanager
+def backend(name: str) -> Iterator[None]:
+    """LRPE_BACKEND for a while."""
+    with mock.patch.dict(os.environ, {VARIABLE: name}):
+        yield
