@@ -17,12 +17,13 @@ class UserError(Exception):
 
 
 _ELSEWHERE = "set paths.results (LRPE_RESULTS) to a folder that can be written"
+_ACCESS = f"get access to it, or {_ELSEWHERE}"
 _REMEDIES = {
     errno.ENOSPC: "make room on that disk",
     errno.EDQUOT: "make room in your quota",
     errno.EROFS: _ELSEWHERE,
-    errno.EACCES: _ELSEWHERE,
-    errno.EPERM: _ELSEWHERE,
+    errno.EACCES: _ACCESS,
+    errno.EPERM: _ACCESS,
 }
 
 

@@ -73,10 +73,9 @@ def written_below(folder: Path, name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if (remedy := remedy_of(error)) is None:
-            raise UserError(f"{name}: {error}. What is in {folder} is intact; the same command goes on") from error
+        remedy = f": {advice}" if (advice := remedy_of(error)) else ""
         raise UserError(
-            f"{name}: cannot write in {folder}: {error}. What is there is intact: {remedy}; the same command goes on"
+            f"{name} in {folder}: {error}{remedy}. What is there is intact; the same command goes on"
         ) from error
 
 

@@ -47,7 +47,10 @@ def test_what_is_written_already_is_room(tmp_path: Path, monkeypatch: pytest.Mon
     ],
 )
 def test_a_disk_that_fails_is_said_with_the_folder_and_what_to_do(number: int, remedy: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=f"rope seed 1: .*{tmp_path}.*{remedy}"), written_below(tmp_path, "rope seed 1"):
+    with (
+        pytest.raises(UserError, match=f"rope seed 1 in {tmp_path}: .*{remedy}"),
+        written_below(tmp_path, "rope seed 1"),
+    ):
         raise OSError(number, os.strerror(number))
 
 
