@@ -60,7 +60,7 @@ def check_reserve(folder: Path) -> None:
 def bytes_below(folder: Path) -> int:
     """What the files below a folder take, each once however many names it has."""
     files = [path.stat() for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
-    return sum({(file.st_dev, file.st_ino): file.st_blocks * 512 for file in files}.values())
+    return sum({(file.st_dev, file.st_ino): file.st_size for file in files}.values())
 
 
 @contextmanager
