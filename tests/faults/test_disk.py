@@ -82,7 +82,7 @@ def test_a_disk_full_in_a_checkpoint_keeps_the_one_before(
         ("before a record", 0, 0),
         ("before a record", 16, 16),
         ("in a row that needs room", 0, 0),
-        ("in a row that needs room", 1, 12),
+        ("in a row that needs room", 2, 12),
         ("in a log line", 0, 0),
         ("in a log line", 7, 4),
         ("in a checkpoint", 4, 0),
