@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from fairseq import checkpoint_utils
-from fairseq.distributed import utils as distributed
 from fairseq.file_io import PathManager
 from fairseq.logging import meters
 from fairseq_cli import train as fairseq_train
@@ -38,7 +37,6 @@ def install() -> None:
             ContainerMetadata,
             Metadata,
             AnyNode,
-            distributed._TensorPlaceholder,  # how the first rank hands a checkpoint to the others
             Any,
             dict,
             list,
