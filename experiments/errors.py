@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
@@ -15,6 +16,22 @@ class UserError(Exception):
     """
 
 
+_ELSEWHERE = "set paths.results (LRPE_RESULTS) to a folder that can be written"
+_ACCESS = f"get access to it, or {_ELSEWHERE}"
+_REMEDIES = {
+    errno.ENOSPC: "make room on that disk",
+    errno.EDQUOT: "make room in your quota",
+    errno.EROFS: _ELSEWHERE,
+    errno.EACCES: _ACCESS,
+    errno.EPERM: _ACCESS,
+}
+
+
+def remedy_of(error: OSError) -> str | None:
+    """What a person can do about a disk that refuses to be written; None for any other error."""
+    return _REMEDIES.get(error.errno or 0)
+
+
 def nearest(word: str, choices: Iterable[str]) -> str:
     """``"; did you mean 'rope'?"`` for the closest of ``choices``, or an empty string where none is close."""
     matches = get_close_matches(str(word), list(choices), n=1, cutoff=0.5)
@@ -22,10 +39,16 @@ def nearest(word: str, choices: Iterable[str]) -> str:
 
 
 def exit_on_user_error(main: Callable[[], int | None]) -> NoReturn:
-    """Run an entry point; a :class:`UserError` becomes one message on standard error and exit code 2."""
+    """Run an entry point; a :class:`UserError`, or a disk that refuses to be written, becomes one message on standard
+    error and exit code 2."""
     try:
         code = main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except OSError as error:
+        if (remedy := remedy_of(error)) is None:
+            raise
+        print(f"error: {error}: {remedy}", file=sys.stderr)
         raise SystemExit(2) from None
     raise SystemExit(code or 0)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +24,8 @@ from experiments.errors import UserError
 from experiments.expected import Watch
 from experiments.manifest import build_manifest
 from experiments.records import CLOSING_FIELDS, RunFolder, shown_metrics
+from experiments.storage import bytes_needed, check_reserve, check_space, written_below
 from experiments.tracking import Tracker
-
-BYTES_PER_PARAMETER = 4 * 3  # the weights and Adam's two moments, float32
-CHECKPOINTS_AT_ONCE = 3  # last and best may differ, and a third is being written
 
 
 def train_run(config: DictConfig, folder: Path, wait: bool = False) -> int:
@@ -56,13 +53,16 @@ def train_run(config: DictConfig, folder: Path, wait: bool = False) -> int:
     fairseq = fairseq_config(config, folder, place)
     runs = RunFolder(folder)
     if not place.is_first:
-        return _follow(config, fairseq, folder, place, plan, name)
-    with runs.lock(wait):
+        with written_below(folder, name):
+            return _follow(config, fairseq, folder, place, plan, name)
+    with written_below(folder, name), runs.lock(wait):
         record = runs.load()
         if record is not None and record.finished:
             return 0  # another process finished it while this one waited to start
+        checkpoints.remove_abandoned_writes(runs.checkpoints)
         found = checkpoints.newest_readable(runs.checkpoints)
-        _check_disk(config, plan, folder)
+        rows = plan.updates // config.engine.log_interval
+        check_space(runs.checkpoints, bytes_needed(plan.checkpoint_bytes, config.engine.keep_checkpoints, rows))
         start = found[1] if found else 0
         print(plan.text(f"{config.experiment.name} {config.protocol.name} | {name} | {folder}", place.world_size))
         if found:
@@ -127,6 +127,7 @@ def _train(config: DictConfig, fairseq: DictConfig, runs: RunFolder, place: Plac
         watch = Watch(config, identity(config))
 
         def record(row: Row) -> None:
+            check_reserve(runs.path)
             runs.append(row)
             tracker.log(row)
             if complaint := watch.complaint(row):
@@ -150,14 +151,9 @@ def _train(config: DictConfig, fairseq: DictConfig, runs: RunFolder, place: Plac
         except Exception as error:
             stopping.closing()
             progress.close()
-            _close(runs, plan, progress, "failed", f"{type(error).__name__}: {error}")
+            with suppress(OSError):  # a disk that fails takes no record either: the next start closes the segment
+                _close(runs, plan, progress, "failed", f"{type(error).__name__}: {error}")
             tracker.fail(str(error))
-            if isinstance(error, UserError):
-                raise
-            if isinstance(error, OSError):
-                raise UserError(
-                    f"{name}: {error}. The last checkpoint is intact; the same command resumes it"
-                ) from error
             raise
         stopping.closing()
         finished = _close(runs, plan, progress, "finished", None, metrics)
@@ -211,14 +207,3 @@ def _check_data(config: DictConfig) -> dict[str, Any]:
         return load_manifest(folder)
     except DataError as error:
         raise UserError(str(error)) from error
-
-
-def _check_disk(config: DictConfig, plan: Plan, folder: Path) -> None:
-    needed = plan.parameters * BYTES_PER_PARAMETER * (CHECKPOINTS_AT_ONCE + config.engine.keep_checkpoints - 1)
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    free = shutil.disk_usage(existing).free
-    if free < needed:
-        raise UserError(
-            f"{existing} has {free / 2**30:.2f} GiB free and this run's checkpoints need {needed / 2**30:.2f} GiB: "
-            "make room, or set paths.results (LRPE_RESULTS) to another disk"
-        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
 import shutil
@@ -77,7 +78,7 @@ def write(state: dict[str, Any], filename: str, async_write: bool = False) -> No
         if isinstance(error, OSError):
             raise
         reason = (str(error).splitlines() or [""])[0]
-        raise OSError(f"cannot write {filename} (is the disk full?): {reason}") from error
+        raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}? {reason}", filename) from error
 
 
 def _copy_atomically(src_path: str, dst_path: str, overwrite: bool = False) -> bool:
@@ -96,6 +97,12 @@ def _copy_atomically(src_path: str, dst_path: str, overwrite: bool = False) -> b
         shutil.copyfile(src_path, temporary)
     os.replace(temporary, dst_path)
     return True
+
+
+def remove_abandoned_writes(folder: Path) -> None:
+    """Remove what a killed process left half-written; only for who holds the run."""
+    for leftover in folder.glob("*.pt.tmp"):
+        leftover.unlink(missing_ok=True)
 
 
 def forget_previous_run() -> None:

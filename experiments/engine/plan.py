@@ -21,6 +21,7 @@ class Plan:
 
     Attributes:
         parameters: trained and fixed parameters of the model.
+        checkpoint_bytes: of the tensors in one checkpoint, in float32.
         encoding_parameters: those that the encoding brings (angles, Householder vectors, absolute positions).
         encoding_parameter_names: their names in the model.
         counting: what an update consists of, and how many of it: the effective batch.
@@ -30,6 +31,7 @@ class Plan:
     """
 
     parameters: int
+    checkpoint_bytes: int
     encoding_parameters: int
     encoding_parameter_names: tuple[str, ...]
     counting: Counting
@@ -76,6 +78,7 @@ def make_plan(config: DictConfig, world_size: int) -> Plan:
     seconds, basis = _seconds_an_update(config, total, counting)
     return Plan(
         parameters=total,
+        checkpoint_bytes=4 * family.numbers_per_parameter(config) * total,
         encoding_parameters=sum(parameter.numel() for parameter in brought.values()),
         encoding_parameter_names=tuple(brought),
         counting=counting,

@@ -140,10 +140,11 @@ class _Bar(progress_bar.BaseProgressBar):
     def __init__(self, iterable: Any, epoch: int | None, prefix: str | None, run: RunProgress) -> None:
         super().__init__(iterable, epoch, prefix)
         self.run = run
+        self.validating = prefix is not None  # training has none; fairseq's own attribute begins with the epoch
 
     def __iter__(self) -> Iterator[Any]:
         for batch in self.iterable:
-            if self.prefix is not None:  # training has none
+            if self.validating:
                 self.run.check_validation()
             yield batch
 

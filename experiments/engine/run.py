@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import statistics
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -36,6 +37,7 @@ def train(fairseq: DictConfig, log: Path, progress: RunProgress, stopping: Stopp
     progress.install()
     with log_to(log):
         distributed.call_main(fairseq, fairseq_main)
+        stopping.leave_loop()
 
 
 def median_speed(rows: list[Row], unit: str) -> float | None:
@@ -46,7 +48,8 @@ def median_speed(rows: list[Row], unit: str) -> float | None:
 
 def quiet() -> None:
     """fairseq and hydra set up logging to the terminal when imported; ours is the progress line, and their lines go to
-    ``train.log``."""
+    ``train.log``. A library's log that cannot be written prints no traceback either."""
+    logging.raiseExceptions = False
     root = logging.getLogger()
     root.handlers[:] = []
     root.setLevel(logging.WARNING)
@@ -57,7 +60,7 @@ def log_to(path: Path) -> Iterator[None]:
     """fairseq's many log lines go to a file; warnings and errors stay visible through exceptions."""
     root = logging.getLogger()
     previous, level = root.handlers[:], root.level
-    handler = logging.FileHandler(path)
+    handler = _LogFile(path)
     handler.setFormatter(logging.Formatter("%(asctime)s | %(levelname)s | %(name)s | %(message)s"))
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
@@ -71,3 +74,16 @@ def log_to(path: Path) -> Iterator[None]:
         root.handlers[:] = previous
         root.setLevel(level)
         handler.close()
+
+
+class _LogFile(logging.FileHandler):
+    """A log whose disk fails the run, as its other files do, instead of printing a traceback a line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if isinstance(sys.exception(), OSError):
+            raise
+        super().handleError(record)
+
+    def close(self) -> None:
+        with suppress(OSError):  # every line was flushed; the one that could not be has been said
+            super().close()

@@ -1,8 +1,9 @@
 """Stopping a run so that nothing is lost: a signal asks, a checkpoint answers, the same command goes on.
 
 SIGTERM, SIGUSR1 (SLURM's warning, ``sbatch --signal=USR1@120``) and SIGINT are noted, and obeyed after the current
-update or the current batch of a validation, by every rank at the same place. A validation that was due is then owed:
-the resumed run does it first, so that its history and its best checkpoint are an unbroken run's.
+update (between two epochs, the next one) or the current batch of a validation, by every rank at the same place. A
+validation that was due is then owed: the resumed run does it first, so that its history and its best checkpoint are an
+unbroken run's.
 
 A plain job requeues by the exit code (:data:`experiments.exit_codes.REQUEUE`)::
 
@@ -97,6 +98,18 @@ class Stopping:
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
+    def leave_loop(self) -> None:
+        """Called when the last update is saved: from here on a signal is obeyed at once, and now the one that came too
+        late for the loop.
+
+        Raises:
+            Interrupted: the run was asked to stop.
+        """
+        self._in_loop = False
+        if (number := self._agreed()) is not None:
+            self._closing = True
+            raise Interrupted(number)
+
     def closing(self) -> None:
         """From here on the run is being closed; further signals must not disturb that."""
         self._closing = True
@@ -131,18 +144,15 @@ class Stopping:
     def _epoch(self, cfg: Any, trainer: Any, task: Any, epoch_itr: Any) -> tuple[list[float | None], bool]:
         """fairseq's ``train``, after what a resumed run owes; a run that has all its updates makes no more."""
         self._in_loop = True
-        try:
-            if self._resumed is not None:
-                state, self._resumed = self._resumed, None
-                self._seen = trainer.get_num_updates()
-                if state["val_loss"] is None:
-                    saved = _SavedIterator(state["train_iterator"])
-                    self._validate_and_save(cfg, trainer, task, saved, saved.end_of_epoch())
-            if trainer.get_num_updates() >= cfg.optimization.max_update:
-                return [None], True
-            return _train(cfg, trainer, task, epoch_itr)
-        finally:
-            self._in_loop = False
+        if self._resumed is not None:
+            state, self._resumed = self._resumed, None
+            self._seen = trainer.get_num_updates()
+            if state["val_loss"] is None:
+                saved = _SavedIterator(state["train_iterator"])
+                self._validate_and_save(cfg, trainer, task, saved, saved.end_of_epoch())
+        if trainer.get_num_updates() >= cfg.optimization.max_update:
+            return [None], True
+        return _train(cfg, trainer, task, epoch_itr)
 
     def _after_update(
         self, cfg: Any, trainer: Any, task: Any, epoch_itr: Any, subsets: list[str], end_of_epoch: bool

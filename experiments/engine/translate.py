@@ -100,6 +100,8 @@ def fairseq_config(config: DictConfig, folder: Path, place: Place) -> DictConfig
             "save_interval_updates": interval,
             "keep_interval_updates": engine.keep_checkpoints,
             "no_epoch_checkpoints": True,
+            # The first rank would hand it to the others pickled, in classes that safe loading refuses.
+            "load_checkpoint_on_all_dp_ranks": True,
             "best_checkpoint_metric": best,
             "maximize_best_checkpoint_metric": maximise,
         },

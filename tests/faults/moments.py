@@ -4,6 +4,9 @@ no imports."""
 from __future__ import annotations
 
 import io
+import json
+import logging
+import mmap
 import multiprocessing
 import os
 import signal
@@ -54,13 +57,16 @@ class Moment:
 
         def strike() -> None:
             met.append(True)
-            os.kill(os.getpid(), self.number)
+            self.strike()
 
         def count(trainer: Trainer, updates: int) -> None:
             reached[0] = updates
 
         _before(Trainer, "set_num_updates", count)
         _PLACES[self.place](self, now, strike)
+
+    def strike(self) -> None:
+        os.kill(os.getpid(), self.number)
 
 
 def _before(owner: Any, name: str, act: Callable[..., None]) -> None:
@@ -103,6 +109,31 @@ def _in_a_history_row(moment: Moment, now: Callable[..., bool], strike: Callable
     _before(RunFolder, "append", torn)
 
 
+def _in_a_row_that_needs_room(moment: Moment, now: Callable[..., bool], strike: Callable[[], None]) -> None:
+    def grow(folder: RunFolder, row: Mapping[str, Any]) -> None:
+        size = folder.history_path.stat().st_size if folder.history_path.exists() else 0
+        if now(_needs_room(size, len(json.dumps(row)) + 1)):
+            strike()
+
+    _before(RunFolder, "append", grow)
+
+
+def _in_a_log_line(moment: Moment, now: Callable[..., bool], strike: Callable[[], None]) -> None:
+    def pad(handler: logging.FileHandler, line: logging.LogRecord) -> None:
+        log = Path(handler.baseFilename)
+        if now(log.name == "train.log"):
+            with log.open("a") as file:
+                file.write("\n" * (-log.stat().st_size % mmap.PAGESIZE))
+            strike()
+
+    _before(logging.FileHandler, "emit", pad)
+
+
+def _needs_room(size: int, more: int) -> bool:
+    """Whether a file that grows so needs another page: within its last one it grows on a full disk too."""
+    return -(-(size + more) // mmap.PAGESIZE) > -(-size // mmap.PAGESIZE)
+
+
 def _at_an_epochs_end(moment: Moment, now: Callable[..., bool], strike: Callable[[], None]) -> None:
     _before(Stopping, "_after_update", lambda *arguments: strike() if now(arguments[-1]) else None)
 
@@ -117,10 +148,14 @@ def _soon_after(moment: Moment, now: Callable[..., bool], strike: Callable[[], N
 
 _PLACES: dict[str, Callable[[Moment, Callable[..., bool], Callable[[], None]], None]] = {
     "in a record": partial(_before_a_name, "record.json"),
+    "before a record": partial(_in_method, RunFolder, "_write"),
     "in an update": partial(_in_method, Trainer, "clip_grad_norm"),
     "soon after": _soon_after,
+    "in a row that needs room": _in_a_row_that_needs_room,
+    "in a log line": _in_a_log_line,
     "in a history row": _in_a_history_row,
     "at an epoch's end": _at_an_epochs_end,
+    "between epochs": partial(_in_method, Trainer, "lr_step"),
     "in validation": partial(_in_method, Stopping, "check_validation"),
     "in a checkpoint": _in_a_checkpoint,
     "before a checkpoint's name": partial(_before_a_name, "checkpoint_[0-9]*_*.pt"),

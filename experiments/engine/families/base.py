@@ -112,6 +112,10 @@ class Family(ABC):
         """(fairseq's statistic that chooses the best checkpoint, whether more of it is better)."""
         return self.best_metric, self.maximise
 
+    def numbers_per_parameter(self, config: DictConfig) -> int:
+        """How many float32 numbers a checkpoint holds for each parameter: the weight and Adam's two moments."""
+        return 3
+
     def sections(self, config: DictConfig) -> dict[str, Mapping[str, Any]]:
         """Keys of other sections of fairseq's config that the family needs its own way."""
         return {}

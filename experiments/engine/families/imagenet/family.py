@@ -94,6 +94,10 @@ class ImageClassification(Family):
         given = config.recipe.validate_interval_updates
         return int(given or config.recipe.validate_interval_epochs * self._updates_an_epoch(config))
 
+    def numbers_per_parameter(self, config: DictConfig) -> int:
+        """As every family's, and the average of the weights."""
+        return super().numbers_per_parameter(config) + bool(config.recipe.average_decay)
+
     def sections(self, config: DictConfig) -> dict[str, Any]:
         # fairseq's buffer loads in a thread, whose draws would mix with those of the model; processes buffer anyway
         sections: dict[str, Any] = {"dataset": {"data_buffer_size": 0}}
