@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.experiments.conftest import tiny_data  # noqa: F401 - a fixture
+from data_prep import prepare, prepare_task
+from tests.data_prep.images.support import write_folder
+from tests.data_prep.sentence_tasks.support import write_task
+from tests.experiments.conftest import tiny_data, write_corpus  # noqa: F401 - a fixture
 from tests.faults.counts import PROPERTY, Tally, table
 
 TABLE = Path(__file__).resolve().parents[2] / "build" / "faults.md"
@@ -18,6 +21,16 @@ TABLE = Path(__file__).resolve().parents[2] / "build" / "faults.md"
 def tally(record_property: Callable[[str, Any], None]) -> Tally:
     """Counts this test's attempts: ``with tally("SIGKILL, alm"): ...``."""
     return Tally(lambda attempt: record_property(PROPERTY, attempt))
+
+
+@pytest.fixture(scope="session")
+def family_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data root (LRPE_DATA) with something small for every family: wikitext2, its rte, cifar10."""
+    folder = tmp_path_factory.mktemp("families")
+    tokens = prepare("wikitext2", folder, write_corpus(folder / "text", lines=60), allow_other_counts=True)
+    prepare_task("rte", tokens, folder, write_task(folder / "tables", "rte", rows=40), allow_other_counts=True)
+    prepare("cifar10", folder, write_folder(folder / "images", train=12, valid=4), allow_other_counts=True)
+    return folder
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
