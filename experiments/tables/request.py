@@ -79,7 +79,7 @@ def parse_request(arguments: Sequence[str]) -> Request:
         if not equals or not key or word.startswith("-"):
             raise UserError(f"'{word}': expected key=value, e.g. table=alm (python -m experiments.table --help)")
         if key in given:
-            raise UserError(f"'{word}': {key} is given twice")
+            raise UserError(f"'{word}': {key} is given twice; leave one out")
         if key in OWN_KEYS:
             given[key] = value
         else:
@@ -104,6 +104,9 @@ def _checked(word: str, key: str) -> str:
     if key in ("seed", "experiment"):
         instead = "seeds=1,2,3" if key == "seed" else "table=..., which names its experiment"
         raise UserError(f"'{word}': a table takes {instead}")
+    own = key.partition(".")[0]
+    if own in OWN_KEYS and own not in ("profile", "protocol"):  # these are groups of a run's keys, too
+        raise UserError(f"unknown key '{key}'; did you mean '{own}'? (python -m experiments.table --help)")
     # The keys of a run are checked where its config is composed; here only near misses of the table's own.
     is_group = (CONF.parent / key).is_dir()
     if key.isidentifier() and not is_group and (hint := nearest(key, OWN_KEYS)):
