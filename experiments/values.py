@@ -29,7 +29,7 @@ def read_value(structure: DictConfig, key: str, text: str) -> Any:
         return text
     try:
         value = _TRUTHS[text.lower()] if isinstance(node, BooleanNode) else type(node)(text)._value()
-    except (KeyError, ValidationError):
+    except (KeyError, OmegaConfBaseException):
         value = text
     if isinstance(value, str) or (isinstance(value, float) and not math.isfinite(value)):
         raise UserError(f"{key}={text}: expected {_words(node)}")

@@ -162,7 +162,10 @@ def _check_option(override: Override, options: list[str]) -> None:
     if override.is_add() or override.is_force_add():
         raise UserError(f"'{override.input_line}': every group has a choice already; leave out the +")
     if override.is_delete():
-        raise UserError(f"'{override.input_line}': the group '{override.key_or_group}' cannot be left out")
+        raise UserError(
+            f"'{override.input_line}': the group '{override.key_or_group}' cannot be left out "
+            f"(choices: {', '.join(options)})"
+        )
     chosen = list(_elements(override, options))
     if not chosen:
         raise UserError(f"'{override.input_line}' matches none of: {', '.join(options)}")

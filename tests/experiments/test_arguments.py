@@ -38,6 +38,7 @@ def test_a_text_stays_as_it_was_written(text: str) -> None:
         ("tokens=null", "tokens=null: expected a whole number"),
         ("tokens=${length}", "expected a whole number"),
         (f"tokens={'9' * 40}", "at most 4294967295"),
+        ("tokens=${length", "expected a whole number"),
         ("length=x", "length=x: expected a whole number, or null"),
         ("temperature=nan", "temperature=nan: expected a number"),
         ("unknown=2", "unknown=2: expected true or false"),

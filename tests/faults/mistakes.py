@@ -20,7 +20,7 @@ OTHER_VALUES = 8  # of 15 mistakes: what people get wrong most often
 CONFLICTING, REPEATED = 0.15, 0.1  # how often the mistake is in two words together, or stands beside the valid word
 REMEDY = re.compile(
     r"did you mean|all keys|expected|there (is|are): |(choices|keys|valid|(rows|columns) of \w+): |key=value"
-    r"|at (least|most) \d|leave (it |out |one )|\b(use|give|set|add|adds|lower|run|takes?) \w|-- ?help"
+    r"|at (least|most) \d|leave (it|out|one) |\b(use|give|set|add|adds|lower|run|takes?) \w|-- ?help"
 )
 
 

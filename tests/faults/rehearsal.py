@@ -99,7 +99,8 @@ class Rehearsal:
 def _is(argument: Any, text: str) -> bool:
     """Whether an argument is what its word says; ``seeds=2`` are two of them, ``rows=a,b`` these names."""
     if isinstance(argument, tuple):
-        return {str(item) for item in argument} <= set(text.split(",")) or len(argument) == int(text)
+        listed = text.strip("[]").split(",")
+        return {str(item) for item in argument} <= set(listed) or listed == [str(len(argument))]
     return same(None if text == "null" else text, argument)
 
 
