@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from experiments.config.reach import MOST_RUNS
 from experiments.errors import UserError, nearest
 from experiments.tables.spec import CONF, table_names
 
@@ -147,9 +148,10 @@ def _seeds(value: str) -> tuple[int, ...]:
 
 
 def _positive(key: str, value: str) -> int:
-    if not value.strip("[]").isdecimal() or int(value.strip("[]")) < 1:
-        raise UserError(f"{key}={value}: expected a whole number of at least 1")
-    return int(value.strip("[]"))
+    number = value.strip("[]")
+    if not number.isdecimal() or not 1 <= int(number) <= MOST_RUNS:
+        raise UserError(f"{key}={value}: expected a whole number of at least 1 and at most {MOST_RUNS}")
+    return int(number)
 
 
 def _truth(key: str, value: str) -> bool:

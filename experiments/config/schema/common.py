@@ -249,9 +249,10 @@ def check_common(config: DictConfig) -> None:
             raise UserError(f"{key}= is empty: expected a name, or leave the key out for its default")
     model, recipe = config.model, config.recipe
     if model.embed_dim % model.num_heads:
+        step = 4 * model.num_heads  # a head_dim that is a multiple of four fits every encoding
         raise UserError(
             f"model.embed_dim={model.embed_dim} is not a multiple of model.num_heads={model.num_heads}; "
-            f"give e.g. model.embed_dim={-(-model.embed_dim // model.num_heads) * model.num_heads}"
+            f"give e.g. model.embed_dim={-(-model.embed_dim // step) * step}"
         )
     if config.attention.name not in ("linear", "softmax"):
         raise UserError(f"attention.name={config.attention.name}: expected linear or softmax")
