@@ -71,7 +71,7 @@ def main() -> None:
     arguments = parse(Arguments, sys.argv[1:], __doc__ or "")
     path = checkpoint_path(arguments.run, arguments.checkpoint)
     if not path.is_file():
-        raise UserError(f"no checkpoint at {path}")
+        raise UserError(f"no checkpoint at {path}; give the folder of a finished run")
     lengths = _lengths(arguments)
     _refuse_beyond_positions(arguments, lengths)
     from experiments.engine import checkpoints

@@ -50,7 +50,7 @@ def main() -> None:
         raise UserError("tokens and top_k are at least 1, temperature at least 0")
     path = checkpoint_path(arguments.run, arguments.checkpoint)
     if not path.is_file():
-        raise UserError(f"no checkpoint at {path}")
+        raise UserError(f"no checkpoint at {path}; give the folder of a finished run")
     import torch
 
     from experiments.engine import checkpoints

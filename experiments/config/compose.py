@@ -11,6 +11,7 @@ from pathlib import Path
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, Sweep
 from hydra.errors import HydraException, OverrideParseException
@@ -18,8 +19,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments.config.reach import LAUNCHER, refuse_reaching, refuse_sweeping
-from experiments.config.schema import LARGEST, MAXIMUM, MINIMUM, RATES, SCHEMAS, check_common
+from experiments.config.schema import MAXIMUM, MINIMUM, RATES, SCHEMAS, check_common
 from experiments.errors import UserError, nearest
+from experiments.values import LARGEST, explain
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 OPEN = ("encoding.options", "attention.feature_map_options", "engine.fairseq")  # dictionaries that take further keys
@@ -56,13 +58,13 @@ def validate(config: DictConfig) -> DictConfig:
     if name not in SCHEMAS:
         raise UserError(f"experiment.name={name}: unknown{nearest(name, SCHEMAS)} (choices: {', '.join(SCHEMAS)})")
     schema = SCHEMAS[name]
+    structure, given = OmegaConf.structured(schema.config), config
     try:
-        given = OmegaConf.to_container(config, resolve=True)
-        typed = OmegaConf.merge(OmegaConf.structured(schema.config), given)
+        given = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
+        typed = OmegaConf.merge(structure, given)
         OmegaConf.to_container(typed, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        key = getattr(error, "full_key", None) or "?"
-        raise UserError(f"{key}: {_first_line(error)}") from None
+        raise UserError(explain(error, structure, given)) from None
     for key, smallest in {**MINIMUM, **schema.minimum}.items():
         value = OmegaConf.select(typed, key)
         if value is not None and not (math.isfinite(value) and value >= smallest):
@@ -73,8 +75,8 @@ def validate(config: DictConfig) -> DictConfig:
             raise UserError(f"{key}={value}: expected a number of at most {largest:g}")
     for key in (*RATES, *schema.rates):
         if OmegaConf.select(typed, key) >= 1:
-            raise UserError(f"{key}={OmegaConf.select(typed, key)}: a dropout rate is below 1")
-    _check_values(typed, OmegaConf.create(given))
+            raise UserError(f"{key}={OmegaConf.select(typed, key)}: expected a rate below 1")
+    _check_values(typed, given)
     check_common(typed)
     schema.check(typed)
     plain = OmegaConf.create(OmegaConf.to_container(typed, resolve=True, enum_to_str=True))
@@ -104,14 +106,15 @@ def _check_overrides(overrides: list[str], sweeping: bool) -> None:
         raise UserError(
             f"cannot read {error.override!r}: expected key=value, e.g. encoding=rope or seed=1,2,3"
         ) from None
-    loader = GlobalHydra.instance().config_loader()
-    groups = [name for name in loader.list_groups("") if name != "hydra"]
+    # the loader's own list_groups and get_group_options copy every config that was read so far
+    files = GlobalHydra.instance().config_loader().repository
+    groups = [name for name in files.get_group_options("", ObjectType.GROUP) if name != "hydra"]
     choices: list[str] = []
     keys: list[Override] = []
     for override in parsed:
         refuse_reaching(override)
         if override.key_or_group in (*groups, LAUNCHER):
-            options = loader.get_group_options(override.key_or_group)
+            options = files.get_group_options(override.key_or_group, ObjectType.CONFIG)
             _check_option(override, options)
             if override.key_or_group != LAUNCHER:
                 choices.append(f"{override.get_key_element()}={next(_elements(override, options))}")
@@ -120,6 +123,7 @@ def _check_overrides(overrides: list[str], sweeping: bool) -> None:
     try:
         base = hydra_compose("train", overrides=choices)
     except (HydraException, OmegaConfBaseException) as error:
+        _refuse_unknown(keys, groups)  # a misspelt experiment=..., say, leaves the others without theirs
         raise UserError(_missing_group(error)) from None
     known = sorted(_leaves(base)) + groups
     for override in keys:
@@ -127,19 +131,41 @@ def _check_overrides(overrides: list[str], sweeping: bool) -> None:
         if not key:
             raise UserError(f"cannot read {override.input_line!r}: expected key=value, e.g. encoding=rope")
         if not _known(base, key) and not (override.is_add() and _is_open(key)):
-            raise UserError(
-                f"unknown key '{key}'{nearest(key, known)} (all keys: python -m experiments.train --cfg job)"
-            )
+            raise UserError(_unknown_key(key, known, f" of experiment={base.experiment.name}"))
+        if override.is_add() and _known(base, key):
+            raise UserError(f"'{override.input_line}': the key is there already; leave out the +")
+        if override.is_delete() and (override.value() is not None or not _is_open(key)):
+            raise UserError(f"'{override.input_line}': a run needs this key; give it another value instead of the ~")
         if OmegaConf.is_dict(OmegaConf.select(base, key)) and not isinstance(override.value(), dict):
             raise UserError(f"'{key}' is a group of keys and takes no single value")
     refuse_sweeping(parsed, sweeping)
 
 
+def _refuse_unknown(overrides: list[Override], groups: list[str]) -> None:
+    """Refuse keys that no experiment has."""
+    structures = [OmegaConf.structured(schema.config) for schema in SCHEMAS.values()]
+    known = sorted({key for structure in structures for key in _leaves(structure)}) + groups
+    for override in overrides:
+        key = override.key_or_group
+        if not _is_open(key) and not any(_known(structure, key) for structure in structures):
+            raise UserError(_unknown_key(key, known))
+
+
+def _unknown_key(key: str, known: list[str], where: str = "") -> str:
+    hint = nearest(key, known)
+    if key.startswith("engine.fairseq."):
+        hint = f"; +{key}=... adds it to fairseq's config"
+    return f"unknown key '{key}'{hint} (all keys{where}: python -m experiments.train --cfg job)"
+
+
 def _check_option(override: Override, options: list[str]) -> None:
-    if override.is_add():
+    if override.is_add() or override.is_force_add():
         raise UserError(f"'{override.input_line}': every group has a choice already; leave out the +")
     if override.is_delete():
-        raise UserError(f"'{override.input_line}': the group '{override.key_or_group}' cannot be left out")
+        raise UserError(
+            f"'{override.input_line}': the group '{override.key_or_group}' cannot be left out "
+            f"(choices: {', '.join(options)})"
+        )
     chosen = list(_elements(override, options))
     if not chosen:
         raise UserError(f"'{override.input_line}' matches none of: {', '.join(options)}")
@@ -166,12 +192,9 @@ def _elements(override: Override, options: list[str]) -> Iterator[str]:
 
 def _known(base: DictConfig, key: str) -> bool:
     node = base
-    parts = key.split(".")
-    for position, part in enumerate(parts):
+    for part in key.split("."):
         if not OmegaConf.is_dict(node) or part not in node:
             return False
-        if parts[: position + 1] == ["engine", "fairseq"]:
-            return True
         node = node._get_node(part)
     return True
 
@@ -197,7 +220,7 @@ def _missing_group(error: Exception) -> str:
         presets = sorted(path.stem for path in (CONF / "preset").glob("*.yaml"))
         return f"no preset '{name}' for this experiment and profile; there are: {', '.join(presets)}"
     if match := re.match(r"Could not override '(.+)'\. No match", text):
-        remedy = "; tasks belong to experiment=glue" if match[1] == "task" else ""
+        remedy = "; add experiment=glue, which has tasks" if match[1] == "task" else ""
         return f"'{match[1]}=' is no choice of this experiment{remedy}"
     return text
 

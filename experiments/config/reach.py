@@ -41,7 +41,7 @@ def refuse_reaching(override: Override) -> None:
     key, word = override.key_or_group, override.input_line or ""
     for text in (key, override.package or "", *_texts(override.value())):
         if _INSTANTIATES.search(text):
-            raise UserError(f"'{word}': {text} would have hydra call what it names; only the files in conf/ may do so")
+            raise UserError(f"'{word}': {text} would have hydra call what it names; leave it to the files in conf/")
         if _RESOLVES.search(_CLOCK.sub("", text)):
             raise UserError(
                 f"'{word}': an override takes no resolver such as oc.env, which could carry a secret into a record; "
@@ -53,7 +53,7 @@ def refuse_reaching(override: Override) -> None:
                 "leave it out: wandb takes its key from `wandb login` or WANDB_API_KEY"
             )
     if key.partition(".")[0].partition("/")[0] == "hydra" and key != LAUNCHER and not _within(key, HYDRA_KEYS):
-        raise UserError(f"'{word}': of hydra's own keys a run takes {', '.join((LAUNCHER, *HYDRA_KEYS))}")
+        raise UserError(f"'{word}': of hydra's own keys a run takes only {', '.join((LAUNCHER, *HYDRA_KEYS))}")
 
 
 def refuse_sweeping(overrides: list[Override], sweeping: bool) -> None:

@@ -9,13 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from experiments.errors import UserError
 from experiments.nested import flatten
+from experiments.plain_yaml import read_mapping
 
-# libyaml reads a thousand configs in two seconds, Python alone in twenty.
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _ABSENT = -1
 # Prose, and checksums that data.identity already stands for.
 _LEFT_OUT = ("not_guaranteed", "data.files", "data.source.files")
@@ -27,15 +23,7 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         UserError: it is not YAML with keys and values.
     """
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
-    if not isinstance(content, Mapping):
-        raise UserError(f"{path}: expected keys and values")
-    return flatten(content)
+    return flatten(read_mapping(path)) if path.exists() else {}
 
 
 def manifest_settings(manifest: Mapping[str, Any]) -> dict[str, Any]:

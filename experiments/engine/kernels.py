@@ -13,6 +13,7 @@ from experiments.engine import checkpoints
 from experiments.engine.families import family_of
 from experiments.engine.run import quiet
 from experiments.errors import UserError
+from experiments.plain_yaml import read_mapping
 from lrpe.encodings.base import Encoding
 from lrpe.encodings.spe import SPE
 
@@ -35,7 +36,7 @@ def trained_encodings(folder: Path) -> list[Encoding]:
     checkpoints.install()
     state = checkpoints.read(folder / "checkpoints" / checkpoints.BEST)
     weights = state["model"]
-    config = OmegaConf.load(folder / "config.yaml")
+    config = OmegaConf.create(read_mapping(folder / "config.yaml"))
     if not Path(config.data.folder).is_dir():  # relative to where it was trained; fairseq has the whole path
         config.data.folder = state["cfg"]["task"].get("data", config.data.folder)
     try:

@@ -1,4 +1,7 @@
-"""Losses and gradients that are not finite: such an update is skipped, and too many of them end the run by name."""
+"""Losses and gradients that are not finite: such an update is skipped, and too many of them end the run by name.
+
+Denominators near zero are counted on the way.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from fairseq.trainer import Trainer
 from fairseq_cli import train as fairseq_train
 
 from experiments.engine.compatibility import LOGGER
+from experiments.engine.denominators import Denominators, log_rate
 from experiments.errors import UserError
 
 CRASH = "crash.pt"  # fairseq's copy of the state that failed, which no command reads
@@ -40,7 +44,8 @@ class CheckedTrainer(Trainer):
         super().__init__(*arguments, **options)
         self._max_skipped, self._skipped = max_skipped_updates, 0
         self._losses: list[torch.Tensor] = []
-        self.get_criterion().register_forward_hook(self._note_loss)
+        self._denominators = Denominators(self.get_model())
+        self.get_criterion().register_forward_hook(self._note_pass)
 
     def train_step(self, samples: Sequence[Any], raise_oom: bool = False) -> Any:
         """One update; None where it was left out.
@@ -75,9 +80,15 @@ class CheckedTrainer(Trainer):
             return None
         return super().save_checkpoint(filename, extra_state)
 
-    def _note_loss(self, criterion: torch.nn.Module, inputs: Any, outputs: Any) -> None:
+    def _note_pass(self, criterion: torch.nn.Module, inputs: Any, outputs: Any) -> None:
         if criterion.training:
-            self._losses.append(outputs[0].detach())
+            loss, _, logged = outputs
+            self._losses.append(loss.detach())
+            self._denominators.take(logged)
+
+    def _reduce_and_log_stats(self, logging_outputs: Any, *statistics: Any, **named: Any) -> Any:
+        log_rate(logging_outputs)
+        return super()._reduce_and_log_stats(logging_outputs, *statistics, **named)
 
     def _all_finite(self, norm: torch.Tensor) -> bool:
         """The same answer on every rank: a gradient is shared, a loss is not."""

@@ -70,7 +70,11 @@ def make_plan(config: DictConfig, world_size: int) -> Plan:
         with torch.device("meta"):
             model = family.build(config)
     except (ValueError, TypeError, RuntimeError, OverflowError) as error:
-        raise UserError(f"model and encoding do not fit together: {error}") from error
+        width, heads = config.model.embed_dim, config.model.num_heads
+        raise UserError(
+            f"model and encoding do not fit together: {error} (give another of encoding={config.encoding.label}, "
+            f"model.embed_dim={width}, model.num_heads={heads})"
+        ) from error
     parameters = dict(model.named_parameters())
     brought = {name: p for name, p in parameters.items() if family.brought_by_encoding(name)}
     total = sum(parameter.numel() for parameter in parameters.values())

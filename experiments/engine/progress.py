@@ -13,6 +13,7 @@ import torch
 from fairseq.logging import progress_bar
 from tqdm import tqdm
 
+from experiments.engine.denominators import RATE
 from experiments.engine.families import Counting
 
 LN2 = math.log(2)
@@ -66,6 +67,7 @@ class RunProgress:
             ("gradient_norm", "gnorm"),
             (f"{self.counting.speed_unit}_per_second", "wps"),
             ("loss_scale", "loss_scale"),
+            (RATE, RATE),
         ):
             if theirs in stats:
                 row[ours] = float(stats[theirs])

@@ -33,7 +33,9 @@ def accumulation(config: DictConfig, world_size: int) -> tuple[int, int]:
     """
     batch, wanted = config.recipe.batch_size, config.engine.samples_per_device
     if batch % world_size:
-        raise UserError(f"recipe.batch_size={batch} does not divide among {world_size} devices")
+        raise UserError(
+            f"recipe.batch_size={batch} does not divide among {world_size} devices; give a multiple of {world_size}"
+        )
     share = batch // world_size
     samples = min(wanted, share)
     if share % samples:
@@ -152,7 +154,7 @@ def _merge_extra(merged: DictConfig, extra: dict[str, Any]) -> None:
         for key, value in (values or {}).items():
             if key == "_name" or (reason := CLOSED.get(f"{section}.{key}")):
                 why = "the family chooses it" if key == "_name" else reason
-                raise UserError(f"engine.fairseq.{section}.{key}: this key is closed: {why}")
+                raise UserError(f"engine.fairseq.{section}.{key}: this key is closed: {why}; leave it out")
             if key not in merged[section]:
                 raise UserError(
                     f"engine.fairseq.{section}.{key}: fairseq has no such key{nearest(key, merged[section].keys())}"
@@ -160,4 +162,5 @@ def _merge_extra(merged: DictConfig, extra: dict[str, Any]) -> None:
             try:
                 merged[section][key] = value
             except OmegaConfBaseException as error:
-                raise UserError(f"engine.fairseq.{section}.{key}={value}: {str(error).splitlines()[0]}") from None
+                reason = str(error).splitlines()[0]
+                raise UserError(f"engine.fairseq.{section}.{key}={value}: {reason}; give another value") from None

@@ -9,9 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from experiments.errors import UserError
+from experiments.plain_yaml import read_mapping
 from experiments.records import STATUSES, Record, RunFolder, load_record
 
 # A record's status, and what only a look at the folder tells: `dead` says running and nobody holds its lock (it was
@@ -89,26 +88,13 @@ class StoredRun:
         Raises:
             UserError: ``config.yaml`` is missing or cannot be read.
         """
-        path = self.files.config_path
-        try:
-            content = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
-        except FileNotFoundError:
-            raise UserError(f"{path} is missing") from None
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
-        if not isinstance(content, dict):
-            raise UserError(f"{path}: expected keys and values")
-        return content
+        return read_mapping(self.files.config_path)
 
     def config_or_nothing(self) -> dict[str, Any]:
         try:
             return self.config()
         except UserError:
             return {}
-
-
-# libyaml's, several times faster, where PyYAML was built with it.
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def scan(results: Path | str) -> list[StoredRun]:

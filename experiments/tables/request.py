@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from experiments.config.reach import MOST_RUNS
 from experiments.errors import UserError, nearest
 from experiments.tables.spec import CONF, table_names
 
@@ -79,7 +80,7 @@ def parse_request(arguments: Sequence[str]) -> Request:
         if not equals or not key or word.startswith("-"):
             raise UserError(f"'{word}': expected key=value, e.g. table=alm (python -m experiments.table --help)")
         if key in given:
-            raise UserError(f"'{word}': {key} is given twice")
+            raise UserError(f"'{word}': {key} is given twice; leave one out")
         if key in OWN_KEYS:
             given[key] = value
         else:
@@ -104,6 +105,9 @@ def _checked(word: str, key: str) -> str:
     if key in ("seed", "experiment"):
         instead = "seeds=1,2,3" if key == "seed" else "table=..., which names its experiment"
         raise UserError(f"'{word}': a table takes {instead}")
+    own = key.partition(".")[0]
+    if own in OWN_KEYS and own not in ("profile", "protocol"):  # these are groups of a run's keys, too
+        raise UserError(f"unknown key '{key}'; did you mean '{own}'? (python -m experiments.table --help)")
     # The keys of a run are checked where its config is composed; here only near misses of the table's own.
     is_group = (CONF.parent / key).is_dir()
     if key.isidentifier() and not is_group and (hint := nearest(key, OWN_KEYS)):
@@ -144,9 +148,10 @@ def _seeds(value: str) -> tuple[int, ...]:
 
 
 def _positive(key: str, value: str) -> int:
-    if not value.strip("[]").isdecimal() or int(value.strip("[]")) < 1:
-        raise UserError(f"{key}={value}: expected a whole number of at least 1")
-    return int(value.strip("[]"))
+    number = value.strip("[]")
+    if not number.isdecimal() or not 1 <= int(number) <= MOST_RUNS:
+        raise UserError(f"{key}={value}: expected a whole number of at least 1 and at most {MOST_RUNS}")
+    return int(number)
 
 
 def _truth(key: str, value: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from experiments.errors import UserError, nearest
+from experiments.plain_yaml import read_text
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -20,8 +22,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         UserError: it cannot be read, or holds something else.
     """
     try:
-        content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    except (OSError, OmegaConfBaseException, YAMLError) as error:
+        content = OmegaConf.to_container(OmegaConf.load(io.StringIO(read_text(path))), resolve=False)
+    except (ValueError, OmegaConfBaseException, YAMLError) as error:
         raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected keys and values")

@@ -52,14 +52,15 @@ def parse_request(words: Sequence[str]) -> Request:
         if not equals or not key or word.startswith("-"):
             raise UserError(f"'{word}': expected key=value (python -m experiments.tune --help)")
         if key in given or key in space or word in overrides:
-            raise UserError(f"'{word}': {key} is given twice")
+            raise UserError(f"'{word}': {key} is given twice; leave one out")
         if key in OWN_KEYS:
             given[key] = value
         elif is_varied(value):
             space[key] = parse_distribution(key, value)
         else:
             overrides.append(word)
-            if "." not in key and (hint := nearest(key, OWN_KEYS)) and key not in _groups():
+            own = key.partition(".")[0]
+            if (own in OWN_KEYS or own == key) and own not in _groups() and (hint := nearest(own, OWN_KEYS)):
                 raise UserError(f"unknown key '{key}'{hint} (keys: {', '.join(OWN_KEYS)}, and those of a run)")
     if not given.get("study", "").replace("-", "").replace("_", "").isalnum():
         raise UserError("study=NAME is missing, or holds more than letters, digits, - and _; it names the study")

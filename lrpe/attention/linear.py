@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from lrpe.attention.feature_maps import build_feature_map
+from lrpe.attention.norms import LayerNorm, RMSNorm
 from lrpe.attention.projections import AttentionLayer, check_padding, head_dim_of
 from lrpe.backend import MAX_KERNEL_DIM, runs_triton
 from lrpe.encodings.base import Encoding
@@ -39,7 +41,13 @@ class LinearAttention(AttentionLayer):
         denominator_from: ``encoded`` (published language models) or ``plain`` features (published image models).
         mask_padding: False ignores ``key_padding_mask``, as the published layer does.
         chunk_size: tokens a chunk in training.
+
+    Attributes:
+        clamped: Int64[2], the denominators that were clamped in training and all of them, added up until somebody sets
+            them to zero; None under another normaliser. No part of the state that is saved.
     """
+
+    clamped: Tensor | None
 
     def __init__(
         self,
@@ -70,9 +78,11 @@ class LinearAttention(AttentionLayer):
         self.eps, self.chunk_size = eps, chunk_size
         if self.encoding.one_sided_decay and not causal and normaliser != "denominator":
             raise ValueError("a one-sided decay of a bidirectional layer is defined by its denominator alone")
+        divides = normaliser == "denominator"
+        self.register_buffer("clamped", torch.zeros(2, dtype=torch.int64) if divides else None, persistent=False)
         self.norm: nn.Module = nn.Identity()
-        if normaliser != "denominator":
-            self.norm = (nn.LayerNorm if normaliser == "layernorm" else nn.RMSNorm)(embed_dim, eps=1e-5)
+        if not divides:
+            self.norm = (LayerNorm if normaliser == "layernorm" else RMSNorm)(embed_dim, eps=1e-5)
 
     def forward(self, x: Tensor, *, key_padding_mask: Tensor | None = None, positions: Tensor | None = None) -> Tensor:
         """``(batch, length, embed_dim)`` -> the same; ``key_padding_mask`` is True at padding, ``(batch, length)``."""
@@ -114,10 +124,14 @@ class LinearAttention(AttentionLayer):
     ) -> tuple[Tensor, LinearAttentionState | None]:
         offset = state.position if state else 0
         query, key, value = self.project(x)
+        dtype = value.dtype
+        if self.normaliser != "denominator" and dtype == torch.float16:
+            # float16 ends at 65,504, which sums over some thousand tokens pass before they are normalised
+            query, key, value = query.float(), key.float(), value.float()
         plain_query = self.feature_map(query, offset=offset, is_query=True)
         plain_key = self.feature_map(key, offset=offset, is_query=False)
         if positions is None and self._fuses(plain_query, plain_key, value):
-            return self._attend_fused(plain_query, plain_key, value, state, offset, mask, keep_state)
+            return self._attend_fused(plain_query, plain_key, value, state, offset, mask, keep_state, dtype)
         query, key = self.encode(plain_query, plain_key, positions=positions, offset=offset)
         plain = self.normaliser == "denominator" and self.denominator_from == "plain"
         result = linear_attention(
@@ -129,6 +143,7 @@ class LinearAttention(AttentionLayer):
             one_sided_decay=self.encoding.one_sided_decay,
             denominator=self.normaliser == "denominator",
             eps=self.eps,
+            clamped=self.clamped if self.training else None,
             key_padding_mask=mask,
             denominator_query=plain_query if plain else None,
             denominator_key=plain_key if plain else None,
@@ -137,7 +152,7 @@ class LinearAttention(AttentionLayer):
             return_state=keep_state,
         )
         out, after = result if keep_state else (result, None)
-        return self.output_projection(self.norm(self.join(out))), after
+        return self._finish(out, dtype), after
 
     def _fuses(self, query: Tensor, key: Tensor, value: Tensor) -> bool:
         """Whether one kernel can encode and attend."""
@@ -157,6 +172,7 @@ class LinearAttention(AttentionLayer):
         offset: int,
         mask: Tensor | None,
         keep_state: bool,
+        dtype: torch.dtype,
     ) -> tuple[Tensor, LinearAttentionState | None]:
         from lrpe.ops.triton.attention import attend
 
@@ -169,8 +185,12 @@ class LinearAttention(AttentionLayer):
             log_decay=self.encoding.log_decay,
             denominator=self.normaliser == "denominator",
             eps=self.eps,
+            clamped=self.clamped if self.training else None,
             key_padding_mask=mask,
             state=state,
             return_state=keep_state,
         )
-        return self.output_projection(self.norm(self.join(out))), after
+        return self._finish(out, dtype), after
+
+    def _finish(self, out: Tensor, dtype: torch.dtype) -> Tensor:
+        return self.output_projection(self.norm(self.join(out)).to(dtype))

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lrpe.backend import MAX_KERNEL_DIM, runs_definition, runs_triton
 from lrpe.ops import chunked, definition, recurrent
+from lrpe.ops.denominators import count_clamped
 from lrpe.ops.state import LinearAttentionState
 
 FORMS = ("auto", "definition", "chunked", "recurrent")
@@ -24,6 +25,7 @@ def linear_attention(
     one_sided_decay: bool = False,
     denominator: bool = False,
     eps: float = 1e-6,
+    clamped: Tensor | None = None,
     key_padding_mask: Tensor | None = None,
     denominator_query: Tensor | None = None,
     denominator_key: Tensor | None = None,
@@ -46,6 +48,7 @@ def linear_attention(
         log_decay: log g a head, ``(heads,)``, at most 0; None for g = 1. Not differentiated.
         one_sided_decay: see above; a causal sum cannot tell the two apart.
         denominator: divide by the sum without v, clamped from below at ``eps``.
+        clamped: Int64[2], to which the numbers of clamped denominators and of all are added.
         key_padding_mask: bool ``(batch, length)``, True where a key is padding and contributes nothing.
         denominator_query, denominator_key: take the denominator from these instead (the published image rows use the
             features before encoding); ``(batch, heads, length, any_dim)``.
@@ -71,7 +74,7 @@ def linear_attention(
         if denominator and state is not None:
             _key_sum(state)
         out, after = attend(
-            query, key, value, log_decay=log_decay, denominator=denominator, eps=eps,
+            query, key, value, log_decay=log_decay, denominator=denominator, eps=eps, clamped=clamped,
             key_padding_mask=key_padding_mask, state=state, return_state=return_state,
         )  # fmt: skip
         return (out, after) if return_state else out
@@ -110,6 +113,8 @@ def linear_attention(
             total, end_sum = _sum(sums_query, sums_key, ones, causal, log_decay, start, form, chunk_size)
             end_sum = None if end_sum is None else end_sum.squeeze(-1)
     if total is not None:
+        if clamped is not None:
+            count_clamped(clamped, total, eps)
         out = out / total.clamp(min=eps)
     out = out.to(dtype)
     if not return_state:

@@ -210,7 +210,7 @@ def test_where_and_how_it_runs_is_no_other_question() -> None:
         (["study=a", "encoding=choice(rope)"], "two choices at least"),
         (["study=a", "encoding=choice(rope,non)"], "did you mean 'none'"),
         (["study=a", "recipe.learning_rat=log(1e-4,1e-2)"], "did you mean 'recipe.learning_rate'"),
-        (["study=a", "model.dropout=uniform(0,1.5)"], r"model.dropout=1.5: a dropout rate is below 1"),
+        (["study=a", "model.dropout=uniform(0,1.5)"], r"model.dropout=1.5: expected a rate below 1"),
         (["study=a", RATE, "trals=3"], "did you mean 'trials'"),
         (["study=a", RATE, "trials=0"], "at least 1"),
         (["study=a", RATE, "direction=minimise"], "did you mean 'minimize'"),

@@ -175,6 +175,7 @@ def _run(config: DictConfig, environment: Mapping[str, str], log: Path, fault: F
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
     os.environ.update(environment)
+    multiprocessing.set_start_method("fork", force=True)  # of data loaders: a process of its own has it
     if fault is not None:
         fault.wait()
     try:

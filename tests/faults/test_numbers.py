@@ -1,7 +1,11 @@
-"""A loss or gradient that is not finite: its update is left out or ends the run, by the name of what failed first."""
+"""A loss or gradient that is not finite: its update is left out or ends the run, by the name of what failed first.
+
+Denominators near zero are a rate in the history.
+"""
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +14,11 @@ import pytest
 import torch
 from fairseq.trainer import Trainer
 
+from experiments.engine.denominators import RATE
 from tests.experiments.conftest import TINY, only_run
 from tests.experiments.engine.support import curve_of, record_of, same_weights, weights_of
 from tests.faults.counts import Tally
-from tests.faults.moments import Command
+from tests.faults.moments import Command, Moment
 
 WORDS = [*TINY, "encoding=lrpe_unitary_learned"]
 LAYER = "decoder.model.layers.1"
@@ -104,3 +109,23 @@ def test_so_many_bad_updates_in_a_row_are_left_out_and_no_more(
         assert trained == list(range(1, 13))
         assert not same_weights(weights_of(only_run(tmp_path)), weights_of(only_run(unbroken.results)))
         assert only_run(tmp_path).parent.name == only_run(unbroken.results).parent.name, "an engine's setting"
+
+
+def test_clamped_denominators_are_a_rate_that_survives_a_kill(
+    unbroken: Command, tiny_data: Path, tmp_path: Path, tally: Tally
+) -> None:
+    assert not [row for row in curve_of(only_run(unbroken.results)) if RATE in row], "a LayerNorm divides by no sum"
+    # Features of both signs, so that some sums are negative; a row tells of more updates than a restart repeats.
+    words = [*TINY, "encoding=rope", "protocol.normaliser=denominator", "attention.feature_map=identity",
+             "engine.log_interval=5"]  # fmt: skip
+    whole, broken = (Command(words, tiny_data, tmp_path / name) for name in ("whole", "broken"))
+    whole.ends_with(0)
+    with tally("SIGKILL between two rows"):
+        broken.ends_with(-signal.SIGKILL, Moment("in an update", 8))
+        broken.ends_with(0)
+        rows = curve_of(only_run(broken.results))
+        assert rows == curve_of(only_run(whole.results))
+    trained = [row for row in rows if row["split"] == "train"]
+    assert [row["update"] for row in trained] == [5, 10]
+    assert all(0 < row[RATE] < 1 for row in trained)
+    assert not [row for row in rows if row["split"] == "valid" and RATE in row]

@@ -5,16 +5,20 @@ from __future__ import annotations
 import ast
 import json
 import os
+import pickle
+import re
 import tarfile
 from pathlib import Path
 
 import pytest
 import torch
+from fairseq import checkpoint_utils
 
 from data_prep import DataError, prepare
-from experiments.config import compose
+from experiments.config import compose, run_directory
+from experiments.engine.kernels import trained_kernels
 from experiments.errors import UserError
-from tests.experiments.conftest import ROOT, TINY, run_module
+from tests.experiments.conftest import ROOT, TINY, run_module, write_corpus
 from tests.faults.commands import call
 from tests.faults.counts import Tally
 
@@ -59,6 +63,55 @@ def test_a_hostile_start_of_a_fine_tuning_is_refused(
         assert str(path) in said
         assert not bait.exists()
         how.append("refused")
+
+
+def test_a_hostile_checkpoint_of_a_broken_run_is_not_resumed(
+    tiny_data: Path, tmp_path: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LRPE_DATA", str(tiny_data))
+    monkeypatch.setenv("LRPE_RESULTS", str(tmp_path / "results"))
+    bait = tmp_path / "bait"
+    folder = run_directory(compose(TINY))
+    for name in ("checkpoint_last.pt", "checkpoint_1_4.pt"):
+        hostile_checkpoint(folder / "checkpoints" / name, bait)
+    with tally("hostile pickle", 2) as how:
+        assert str(folder / "checkpoints") in call("experiments.train", *TINY).message
+        assert not bait.exists()
+        how.append("refused")
+
+
+def test_a_hostile_checkpoint_gives_no_figure(tmp_path: Path, tally: Tally) -> None:
+    bait = tmp_path / "bait"
+    path = hostile_checkpoint(tmp_path / "checkpoints" / "checkpoint_best.pt", bait)
+    with tally("hostile pickle") as how:
+        with pytest.raises(UserError, match=re.escape(str(path))):
+            trained_kernels(tmp_path, distances=2)
+        assert not bait.exists()
+        how.append("refused")
+
+
+def test_fairseq_s_own_loading_runs_nothing_either(tmp_path: Path, tally: Tally) -> None:
+    bait = tmp_path / "bait"
+    path = hostile_checkpoint(tmp_path / "model.pt", bait)
+    with tally("hostile pickle") as how:
+        with pytest.raises(pickle.UnpicklingError):
+            checkpoint_utils.load_checkpoint_to_cpu(str(path))
+        assert not bait.exists()
+        how.append("refused")
+
+
+def test_every_tensor_is_loaded_as_data() -> None:
+    """No command reads weights (timm's neither) in another way than by torch's weights_only loading."""
+    calls = [
+        node
+        for folder in ("lrpe", "data_prep", "experiments")
+        for path in (ROOT / folder).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("torch.load", "np.load", "torch.hub.load")
+    ]
+    assert calls
+    for call_ in calls:
+        assert "weights_only=True" in map(ast.unparse, call_.keywords), ast.unparse(call_)
 
 
 REACHING = [
@@ -142,6 +195,7 @@ def test_planted_secrets_reach_no_file_and_no_terminal(
     words = [word for word in TINY if not word.startswith("tracker")] + short
     said = []
     with tally("planted secret", 5):
+        prepare("wikitext2", results / "data", write_corpus(tmp_path / "text"), allow_other_counts=True)
         for module, own in (
             ("experiments.table", ["table=alm", "rows=none", "seeds=1", *words, "tracker=offline"]),
             ("experiments.dashboard", []),
@@ -150,4 +204,6 @@ def test_planted_secrets_reach_no_file_and_no_terminal(
             said += [done.stdout, done.stderr]
         assert not [text for text in said if PLANTED in text]
         found = [path for path in results.rglob("*") if path.is_file() and PLANTED.encode() in path.read_bytes()]
+        names = {path.suffix if path.suffix == ".wandb" else path.name for path in results.rglob("*")}
+        assert {"record.json", "config.yaml", "history.jsonl", "train.log", "manifest.json", ".wandb"} <= names
         assert not found, json.dumps([str(path) for path in found], indent=1)

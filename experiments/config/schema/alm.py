@@ -37,7 +37,7 @@ def check(config: DictConfig) -> None:
     if recipe.context_window >= recipe.tokens_per_sample:
         raise UserError(
             f"recipe.context_window={recipe.context_window} leaves no token to evaluate of "
-            f"recipe.tokens_per_sample={recipe.tokens_per_sample}"
+            f"recipe.tokens_per_sample={recipe.tokens_per_sample}; lower it"
         )
     check_length(config, "recipe.tokens_per_sample", recipe.tokens_per_sample)
 

@@ -229,7 +229,6 @@ MINIMUM: dict[str, float] = {
 RATES = ("model.dropout", "model.activation_dropout", "model.attention_dropout")
 # Largest of what would be built, or started, one by one before anything else could refuse it.
 MAXIMUM: dict[str, float] = {"model.num_layers": 1000, "engine.threads": 1024, "engine.num_workers": 1024}
-LARGEST = 2**32 - 1  # of any whole number: numpy's largest seed
 
 NAMED = ("encoding.label", "profile.name", "data.name")  # what becomes part of a path
 FILLED = ("data.folder", "paths.data", "paths.results", "tracker.project")
@@ -244,13 +243,17 @@ def check_common(config: DictConfig) -> None:
     """
     for key in NAMED:
         if not _NAME.fullmatch(name := OmegaConf.select(config, key)):
-            raise UserError(f"{key}={name}: a name is of letters, digits, - and _; folders are called by it")
+            raise UserError(f"{key}={name}: expected a name of letters, digits, - and _; folders are called by it")
     for key in FILLED:
         if not OmegaConf.select(config, key).strip():
             raise UserError(f"{key}= is empty: expected a name, or leave the key out for its default")
     model, recipe = config.model, config.recipe
     if model.embed_dim % model.num_heads:
-        raise UserError(f"model.embed_dim={model.embed_dim} is not a multiple of model.num_heads={model.num_heads}")
+        step = 4 * model.num_heads  # a head_dim that is a multiple of four fits every encoding
+        raise UserError(
+            f"model.embed_dim={model.embed_dim} is not a multiple of model.num_heads={model.num_heads}; "
+            f"give e.g. model.embed_dim={-(-model.embed_dim // step) * step}"
+        )
     if config.attention.name not in ("linear", "softmax"):
         raise UserError(f"attention.name={config.attention.name}: expected linear or softmax")
     if len(recipe.adam_betas) != 2 or not all(0 <= beta < 1 for beta in recipe.adam_betas):
@@ -271,7 +274,8 @@ def check_length(config: DictConfig, key: str, length: int) -> None:
     protocol, encoding = config.protocol, config.encoding
     if str(protocol.absolute) == "learned" and length > config.model.max_positions:
         raise UserError(
-            f"{key}={length} exceeds the learned positions, model.max_positions={config.model.max_positions}"
+            f"{key}={length} exceeds the learned positions, model.max_positions={config.model.max_positions}; "
+            "lower it, or train with more positions"
         )
     permutes = encoding.name == "permuteformer" or encoding.options.get("core") == "permutation"
     limit = protocol.permutation_limit

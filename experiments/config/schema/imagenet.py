@@ -83,10 +83,11 @@ def check(config: DictConfig) -> None:
             raise UserError(f"{key}={value}: expected one of {', '.join(choices)}{nearest(value, choices)}")
     for key, only in (("normalize_before", True), ("attention_dropout", 0), ("activation_dropout", 0)):
         if model[key] != only:
-            raise UserError(f"model.{key}={model[key]}: a vision transformer has {only} only")
+            raise UserError(f"model.{key}={model[key]}: expected {only}, which every vision transformer has")
     if model.image_size % model.patch_size:
         raise UserError(
-            f"model.image_size={model.image_size} does not divide into patches of model.patch_size={model.patch_size}"
+            f"model.image_size={model.image_size} does not divide into patches of model.patch_size={model.patch_size}; "
+            f"give e.g. model.image_size={-(-model.image_size // model.patch_size) * model.patch_size}"
         )
     if encoding.options.get("decay", "none") not in ("none", True, False):
         raise UserError(
@@ -94,17 +95,19 @@ def check(config: DictConfig) -> None:
             "use encoding.options.decay=none"
         )
     if recipe.max_update is None and recipe.warmup_updates is None and recipe.warmup_epochs >= recipe.epochs:
-        raise UserError(f"recipe.warmup_epochs={recipe.warmup_epochs} leaves nothing of recipe.epochs={recipe.epochs}")
+        raise UserError(
+            f"recipe.warmup_epochs={recipe.warmup_epochs} leaves nothing of recipe.epochs={recipe.epochs}; lower it"
+        )
     for name in ("horizontal_flip", "random_erasing", "mix_probability", "mix_switch_probability"):
         if not 0 <= recipe[name] <= 1:
-            raise UserError(f"recipe.{name}={recipe[name]}: a probability is between 0 and 1")
+            raise UserError(f"recipe.{name}={recipe[name]}: expected a probability, between 0 and 1")
     for name in ("crop_scale", "crop_fraction"):
         if not 0 < recipe[name] <= 1:
             raise UserError(f"recipe.{name}={recipe[name]}: expected a part of the image, above 0 and at most 1")
     if (recipe.mixup or recipe.cutmix) and (recipe.mix_group % 2 or recipe.batch_size % 2):
         raise UserError(
             f"recipe.mix_group={recipe.mix_group}, recipe.batch_size={recipe.batch_size}: Mixup and CutMix pair "
-            "images, so both have to be even"
+            "images, so both have to be even: give even numbers"
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lrpe.ops.denominators import count_clamped
 from lrpe.ops.state import LinearAttentionState
 from lrpe.ops.triton.attention_backward import attend_backward
 from lrpe.ops.triton.attention_forward import attend_forward
@@ -33,6 +34,7 @@ def attend(
     log_decay: Tensor | None = None,
     denominator: bool = False,
     eps: float = 1e-6,
+    clamped: Tensor | None = None,
     key_padding_mask: Tensor | None = None,
     state: LinearAttentionState | None = None,
     return_state: bool = False,
@@ -51,11 +53,13 @@ def attend(
     vector = None if phases is None else phases.vector
     layout = "halves" if phases is None else phases.layout
     rotated = phases is not None
-    out, _, end, end_sum = _attend(
+    out, total, end, end_sum = _attend(
         query, key, value, theta, vector, log_decay, key_padding_mask,
         None if state is None else state.key_value, None if state is None or not denominator else state.key_sum,
         layout, rotated, offset, denominator, eps, return_state, segment,
     )  # fmt: skip
+    if denominator and clamped is not None:
+        count_clamped(clamped, total, eps)
     if not return_state:
         return out, None
     position = (state.position if state else 0) + query.shape[2]

@@ -18,7 +18,7 @@ from tests.experiments.conftest import ROOT, environment
 
 COMPARED = (
     *("update", "tokens", "sentences", "split", "loss", "perplexity", "accuracy", "f1"),
-    *("learning_rate", "gradient_norm", "epoch"),
+    *("learning_rate", "gradient_norm", "epoch", "clamped_denominators"),
 )
 
 

@@ -36,6 +36,7 @@ def test_request_from_words() -> None:
         (["table=alm", "seeds=0"], "seeds=0: expected a whole number of at least 1"),
         (["table=alm", "seeds=a"], "seeds=a: expected how many"),
         (["table=alm", "jobs=0"], "jobs=0"),
+        (["table=alm", "seeds=4000000000"], "seeds=4000000000: expected a whole number"),
         (["table=alm", "dry_run=yes"], "dry_run=yes: expected true or false"),
         (["table=alm", "--jobs"], "'--jobs': expected key=value"),
         (["table=alm", "table=alm"], "given twice"),
