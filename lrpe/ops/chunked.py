@@ -8,13 +8,12 @@ rows of d), and nothing of size n x C.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-BLOCK_CHUNKS = 32  # a block's queries, say, are 512 KiB at 64 x 64 float32
+from lrpe.ops.blocks import BLOCK_CHUNKS, Decays, blocks
 
 
 def weighted_sum(
@@ -36,128 +35,44 @@ def weighted_sum(
     value_dim = value.shape[-1]
     if state is None:
         state = query.new_zeros(batch, heads, key_dim, value_dim)
-    whole = length - length % chunk_size
-    if 0 < whole < length:  # the tail is one shorter chunk: no padding, whose decay would have to be undone
-        parts = [x.split([whole, length - whole], dim=-2) for x in (query, key, value)]
-        head, state = weighted_sum(*(part[0] for part in parts), log_decay, state, chunk_size)
-        tail, state = weighted_sum(*(part[1] for part in parts), log_decay, state, length - whole)
-        return torch.cat([head, tail], dim=-2), state
-    chunk_size = min(chunk_size, length)
-    flat = [x.reshape(batch * heads, -1, chunk_size, x.shape[-1]) for x in (query, key, value)]
-    out, end, _ = _forward(*flat, state.reshape(batch * heads, key_dim, value_dim), log_decay, batch)
+    rows = [x.reshape(batch * heads, length, x.shape[-1]) for x in (query, key, value)]
+    out, end, _ = _forward(*rows, state.reshape(batch * heads, key_dim, value_dim), log_decay, batch, chunk_size)
     return out.reshape(batch, heads, length, value_dim), end.reshape(batch, heads, key_dim, value_dim)
-
-
-class _Decays:
-    """Powers of g that a chunk needs, a row each, from differences of positions; None stands for one everywhere."""
-
-    def __init__(self, log_decay: Tensor | None, batch: int, chunk_size: int) -> None:
-        self.inside = self.query = self.key = self.chunk = None
-        if log_decay is None:
-            return
-        rows = log_decay.repeat(batch)
-        position = torch.arange(chunk_size, device=rows.device, dtype=rows.dtype)
-
-        def power(exponent: Tensor) -> Tensor:
-            return torch.exp(rows[:, None, None, None] * exponent)  # (rows, 1, ., .): the same for all chunks of a row
-
-        distance = position[:, None] - position
-        self.inside = power(distance.clamp(min=0)).tril()  # g^(i-j)
-        self.query = power(position[:, None] + 1)  # from the chunk's start to i
-        self.key = power(chunk_size - 1 - position[:, None])  # from j to the chunk's end
-        self.chunk = power(torch.full_like(rows[:1, None], chunk_size))
-
-
-class _Block:
-    """Chunks that are worked on together: whole rows, or a part of one row, so contiguous in ``(rows * chunks, ...)``.
-
-    Attributes:
-        rows, chunks: of the block, as slices.
-        starts_row, ends_row: it has the first, the last chunk of its rows.
-    """
-
-    def __init__(self, rows: slice, chunks: slice, total: int, decays: _Decays) -> None:
-        self.rows, self.chunks, self.total, self.decays = rows, chunks, total, decays
-        self.shape = (rows.stop - rows.start, chunks.stop - chunks.start)
-        self.starts_row, self.ends_row = chunks.start == 0, chunks.stop == total
-
-    def of(self, x: Tensor) -> Tensor:
-        """The block of ``(rows * chunks, ...)``, a view."""
-        start = self.rows.start * self.total + self.chunks.start
-        return x[start : start + self.shape[0] * self.shape[1]]
-
-    def scaled(self, x: Tensor, factor: Tensor | None) -> Tensor:
-        """x times a row's factor, a new tensor; x itself without decay."""
-        return x if factor is None else (x.unflatten(0, self.shape) * factor[self.rows]).flatten(0, 1)
-
-    def scale_(self, x: Tensor, factor: Tensor | None) -> Tensor:
-        if factor is not None:
-            x.unflatten(0, self.shape).mul_(factor[self.rows])
-        return x
-
-    def mask_(self, scores: Tensor) -> Tensor:
-        """g^(i-j) for j <= i, else 0."""
-        return scores.tril_() if self.decays.inside is None else self.scale_(scores, self.decays.inside)
-
-    def accumulate(self, state: Tensor, summary: Tensor, out: Tensor, reverse: bool = False) -> Tensor:
-        """The states before each chunk into ``out``, and the state after all: S_c+1 = g^C S_c + summary_c.
-
-        ``reverse`` goes from the last chunk to the first, which is what gradients do.
-        """
-        summaries, states = (list(x.unflatten(0, self.shape).unbind(1)) for x in (summary, out))
-        if reverse:
-            summaries.reverse()
-            states.reverse()
-        states[0].copy_(state)
-        states.append(torch.empty_like(state))
-        for own, before, after in zip(summaries, states, states[1:], strict=False):
-            if self.decays.chunk is None:
-                torch.add(own, before, out=after)
-            else:
-                torch.addcmul(own, before, self.decays.chunk[self.rows, 0], out=after)
-        return states[-1]
-
-
-def _blocks(rows: int, chunks: int, decays: _Decays, reverse: bool = False) -> Iterator[_Block]:
-    """All chunks, at most ``BLOCK_CHUNKS`` at a time; a row's blocks follow each other in the recursion's order."""
-    height, width = max(1, BLOCK_CHUNKS // chunks), min(chunks, BLOCK_CHUNKS)
-    spans = [slice(first, min(first + width, chunks)) for first in range(0, chunks, width)]
-    for first in range(0, rows, height):
-        for span in reversed(spans) if reverse else spans:
-            yield _Block(slice(first, min(first + height, rows)), span, chunks, decays)
 
 
 # Operators of their own, so that torch.compile takes each whole instead of unrolling its loop for one length.
 @torch.library.custom_op("lrpe::chunked_forward", mutates_args=())
 def _forward(
-    query: Tensor, key: Tensor, value: Tensor, state: Tensor, log_decay: Tensor | None, batch: int
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    state: Tensor,
+    log_decay: Tensor | None,
+    batch: int,
+    chunk_size: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    rows, chunks, chunk_size, key_dim = query.shape
-    decays = _Decays(log_decay, batch, chunk_size)
-    out, starts = torch.empty_like(value), query.new_empty(rows, chunks, key_dim, value.shape[-1])
-    end, before = torch.empty_like(state), state
-    flat = [x.flatten(0, 1) for x in (query, key, value, out, starts)]
-    scores, summary = _buffers(query.new_empty(0), (chunk_size, chunk_size), (key_dim, value.shape[-1]))
-    for block in _blocks(rows, chunks, decays):
-        q, k, v, o, s = (block.of(x) for x in flat)
-        if block.starts_row:
-            before = state[block.rows]
-        torch.bmm(block.scaled(k, decays.key).mT, v, out=summary[: len(q)])
-        before = block.accumulate(before, summary[: len(q)], s)
-        torch.bmm(q, s, out=o)
-        block.scale_(o, decays.query)
-        torch.bmm(q, k.mT, out=scores[: len(q)])
-        o.baddbmm_(block.mask_(scores[: len(q)]), v)
-        if block.ends_row:
-            end[block.rows] = before
-    return out, end, starts
+    """Of ``(rows, length, .)``: out, the state after it, and the states at the chunks' starts."""
+    parts = []
+    for tokens, _, size in _parts(query.shape[1], chunk_size):
+        chunks = (_in_chunks(x, tokens, size) for x in (query, key, value))
+        *found, state = _forward_chunks(*chunks, state, log_decay, batch)
+        parts.append(found)
+    out, starts = (_joined(found) for found in zip(*parts, strict=True))
+    return out, state, starts
 
 
 @_forward.register_fake
 def _(
-    query: Tensor, key: Tensor, value: Tensor, state: Tensor, log_decay: Tensor | None, batch: int
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    state: Tensor,
+    log_decay: Tensor | None,
+    batch: int,
+    chunk_size: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    starts = query.new_empty(query.shape[0], query.shape[1], key.shape[-1], value.shape[-1])
+    chunks = (query.shape[1] + chunk_size - 1) // chunk_size
+    starts = query.new_empty(query.shape[0], chunks, key.shape[-1], value.shape[-1])
     return torch.empty_like(value), torch.empty_like(state), starts
 
 
@@ -171,15 +86,114 @@ def _backward(
     starts: Tensor,
     log_decay: Tensor | None,
     batch: int,
+    chunk_size: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The gradients of query, key, value and the state before them."""
+    parts = []
+    for tokens, chunks, size in reversed(_parts(query.shape[1], chunk_size)):
+        inputs = (_in_chunks(x, tokens, size) for x in (query, key, value, grad_out))
+        *found, grad_end = _backward_chunks(*inputs, starts[:, chunks], grad_end, log_decay, batch)
+        parts.insert(0, found)
+    grad_query, grad_key, grad_value = (_joined(found) for found in zip(*parts, strict=True))
+    return grad_query, grad_key, grad_value, grad_end
+
+
+@_backward.register_fake
+def _(
+    grad_out: Tensor,
+    grad_end: Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    starts: Tensor,
+    log_decay: Tensor | None,
+    batch: int,
+    chunk_size: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return tuple(torch.empty_like(x) for x in (query, key, value, grad_end))
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    query, key, value, _, log_decay, ctx.batch, ctx.chunk_size = inputs
+    ctx.set_materialize_grads(False)  # the states' gradients would be zeros of their size, written for nothing
+    ctx.save_for_backward(query, key, value, log_decay, output[2])
+
+
+def _differentiate(
+    ctx: Any, grad_out: Tensor | None, grad_end: Tensor | None, _: Tensor | None
+) -> tuple[Tensor | None, ...]:
+    query, key, value, log_decay, starts = ctx.saved_tensors
+    grad_out = torch.zeros_like(value) if grad_out is None else grad_out.contiguous()
+    grad_end = torch.zeros_like(starts[:, 0]) if grad_end is None else grad_end.contiguous()
+    gradients = _backward(grad_out, grad_end, query, key, value, starts, log_decay, ctx.batch, ctx.chunk_size)
+    return *gradients, None, None, None
+
+
+_forward.register_autograd(_differentiate, setup_context=_setup_context)
+
+
+def _parts(length: int, chunk_size: int) -> list[tuple[slice, slice, int]]:
+    """(tokens, chunks, tokens a chunk): the whole chunks, and the rest as one shorter chunk, which needs no padding,
+    whose decay would have to be undone."""
+    whole = length // chunk_size
+    parts = [(slice(0, whole * chunk_size), slice(0, whole), chunk_size)] if whole else []
+    if rest := length % chunk_size:
+        parts.append((slice(length - rest, length), slice(whole, whole + 1), rest))
+    return parts
+
+
+def _in_chunks(x: Tensor, tokens: slice, size: int) -> Tensor:
+    """``(rows, length, .)`` -> ``(rows, chunks, size, .)`` of the tokens; a copy where they are not all."""
+    return x[:, tokens].contiguous().unflatten(1, (-1, size))
+
+
+def _joined(parts: tuple[Tensor, ...]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def _forward_chunks(
+    query: Tensor, key: Tensor, value: Tensor, state: Tensor, log_decay: Tensor | None, batch: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Of ``(rows, chunks, size, .)``: out, the states at the chunks' starts, and the state after the last."""
+    rows, chunks, chunk_size, key_dim = query.shape
+    decays = Decays(log_decay, batch, chunk_size)
+    out, starts = torch.empty_like(value), query.new_empty(rows, chunks, key_dim, value.shape[-1])
+    end, before = torch.empty_like(state), state
+    flat = [x.flatten(0, 1) for x in (query, key, value, out, starts)]
+    scores, summary = _buffers(query.new_empty(0), (chunk_size, chunk_size), (key_dim, value.shape[-1]))
+    for block in blocks(rows, chunks, decays):
+        q, k, v, o, s = (block.of(x) for x in flat)
+        if block.starts_row:
+            before = state[block.rows]
+        torch.bmm(block.scaled(k, decays.key).mT, v, out=summary[: len(q)])
+        before = block.accumulate(before, summary[: len(q)], s)
+        torch.bmm(q, s, out=o)
+        block.scale_(o, decays.query)
+        torch.bmm(q, k.mT, out=scores[: len(q)])
+        o.baddbmm_(block.mask_(scores[: len(q)]), v)
+        if block.ends_row:
+            end[block.rows] = before
+    return out.flatten(1, 2), starts, end
+
+
+def _backward_chunks(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    grad_out: Tensor,
+    starts: Tensor,
+    grad_end: Tensor,
+    log_decay: Tensor | None,
+    batch: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     rows, chunks, chunk_size, key_dim = query.shape
-    decays = _Decays(log_decay, batch, chunk_size)
+    decays = Decays(log_decay, batch, chunk_size)
     gradients = [torch.empty_like(x) for x in (query, key, value)]
     grad_state, after = torch.empty_like(grad_end), grad_end
     flat = [x.flatten(0, 1) for x in (query, key, value, grad_out, starts, *gradients)]
     state_shape = (key_dim, value.shape[-1])
     buffers = _buffers(query.new_empty(0), (chunk_size, chunk_size), state_shape, state_shape)
-    for block in _blocks(rows, chunks, decays, reverse=True):
+    for block in blocks(rows, chunks, decays, reverse=True):
         q, k, v, g, s, grad_q, grad_k, grad_v = (block.of(x) for x in flat)
         scores, summary, ends = (x[: len(q)] for x in buffers)
         if block.ends_row:
@@ -201,40 +215,8 @@ def _backward(
         grad_v.baddbmm_(block.mask_(scores).mT, g)
         if block.starts_row:
             grad_state[block.rows] = after
-    return *gradients, grad_state
+    return *(x.flatten(1, 2) for x in gradients), grad_state
 
 
 def _buffers(like: Tensor, *shapes: tuple[int, int]) -> list[Tensor]:
     return [like.new_empty(BLOCK_CHUNKS, *shape) for shape in shapes]
-
-
-@_backward.register_fake
-def _(
-    grad_out: Tensor,
-    grad_end: Tensor,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    starts: Tensor,
-    log_decay: Tensor | None,
-    batch: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return tuple(torch.empty_like(x) for x in (query, key, value, grad_end))
-
-
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    query, key, value, _, log_decay, ctx.batch = inputs
-    ctx.set_materialize_grads(False)  # the states' gradients would be zeros of their size, written for nothing
-    ctx.save_for_backward(query, key, value, log_decay, output[2])
-
-
-def _differentiate(
-    ctx: Any, grad_out: Tensor | None, grad_end: Tensor | None, _: Tensor | None
-) -> tuple[Tensor | None, ...]:
-    query, key, value, log_decay, starts = ctx.saved_tensors
-    grad_out = torch.zeros_like(value) if grad_out is None else grad_out.contiguous()
-    grad_end = torch.zeros_like(starts[:, 0]) if grad_end is None else grad_end.contiguous()
-    return *_backward(grad_out, grad_end, query, key, value, starts, log_decay, ctx.batch), None, None
-
-
-_forward.register_autograd(_differentiate, setup_context=_setup_context)

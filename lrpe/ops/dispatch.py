@@ -148,7 +148,7 @@ def _sum(
     if form == "auto":
         form = "recurrent" if length == 1 else "chunked"
     if form == "chunked":
-        return chunked.weighted_sum(query, key, value, log_decay, state, min(chunk_size, length))
+        return chunked.weighted_sum(query, key, value, log_decay, state, chunk_size)
     if form == "recurrent" or state is not None:
         if state is None:
             state = query.new_zeros(*query.shape[:2], query.shape[-1], value.shape[-1])
@@ -171,10 +171,9 @@ def _bidirectional(
         return definition.weighted_sum(query, key, value, log_decay, causal=False)
     if log_decay is None:
         return query @ (key.mT @ value)
-    size = min(chunk_size, query.shape[-2])
-    past, _ = chunked.weighted_sum(query, key, value, log_decay, None, size)
+    past, _ = chunked.weighted_sum(query, key, value, log_decay, None, chunk_size)
     mirrored = (x.flip(-2) for x in (query, key, value))
-    future, _ = chunked.weighted_sum(*mirrored, log_decay, None, size)
+    future, _ = chunked.weighted_sum(*mirrored, log_decay, None, chunk_size)
     present = (query * key).sum(-1, keepdim=True) * value
     return past + future.flip(-2) - present
 

@@ -35,16 +35,6 @@ def tally(record_property: Callable[[str, Any], None]) -> Tally:
     return Tally(lambda attempt: record_property(PROPERTY, attempt))
 
 
-@pytest.fixture(scope="session")
-def family_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data root (LRPE_DATA) with something small for every family: wikitext2, its rte, cifar10."""
-    folder = tmp_path_factory.mktemp("families")
-    tokens = prepare("wikitext2", folder, write_corpus(folder / "text", lines=60), allow_other_counts=True)
-    prepare_task("rte", tokens, folder, write_task(folder / "tables", "rte", rows=40), allow_other_counts=True)
-    prepare("cifar10", folder, write_folder(folder / "images", train=12, valid=4), allow_other_counts=True)
-    return folder
-
-
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     reports = [report for found in terminalreporter.stats.values() for report in found]
     attempts = [

@@ -48,8 +48,8 @@ ABSENT = ("no checkpoint at nowhere", "no such finished run", "answers are missi
 
 
 @pytest.fixture
-def rehearsal(family_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rehearsal:
-    return Rehearsal(family_data, tmp_path / "results", monkeypatch)
+def rehearsal(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rehearsal:
+    return Rehearsal(data, tmp_path / "results", monkeypatch)
 
 
 def attempt(rehearsal: Rehearsal, module: str, words: Sequence[str], changed: str) -> str:
@@ -111,8 +111,8 @@ def test_words_without_a_mistake_are_accepted(experiment: str, rehearsal: Rehear
 
 
 @pytest.mark.faults
-def test_a_process_of_its_own_says_the_same(rehearsal: Rehearsal, family_data: Path, tmp_path: Path) -> None:
+def test_a_process_of_its_own_says_the_same(rehearsal: Rehearsal, data: Path, tmp_path: Path) -> None:
     words = [*TINY, "recipe.learning_rate=nan"]
-    done = run_module(TRAIN, family_data, tmp_path, *words, check=False)
+    done = run_module(TRAIN, data, tmp_path, *words, check=False)
     here, _ = rehearsal.call(TRAIN, words)
     assert (done.returncode, done.stderr) == (here.code, here.err)

@@ -9,19 +9,17 @@ import pytest
 from tests.experiments.conftest import only_run
 from tests.experiments.engine.support import curve_of, record_of, same_weights, weights_of
 from tests.faults.counts import Tally
+from tests.faults.families import FAMILIES
 from tests.faults.moments import Command
-from tests.faults.test_kills import FAMILIES
 
 OWN = {"glue": ["pretraining.start=scratch"]}
 
 
 @pytest.mark.faults
 @pytest.mark.parametrize("family", FAMILIES)
-def test_loader_processes_change_nothing_and_seeds_do(
-    family: str, family_data: Path, tmp_path: Path, tally: Tally
-) -> None:
+def test_loader_processes_change_nothing_and_seeds_do(family: str, data: Path, tmp_path: Path, tally: Tally) -> None:
     def trained(name: str, word: str) -> Path:
-        command = Command([*FAMILIES[family], *OWN.get(family, []), word], family_data, tmp_path / name)
+        command = Command([*FAMILIES[family], *OWN.get(family, []), word], data, tmp_path / name)
         command.ends_with(0)
         return only_run(command.results, family)
 
