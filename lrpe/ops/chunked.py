@@ -51,14 +51,15 @@ def _forward(
     batch: int,
     chunk_size: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Of ``(rows, length, .)``: out, the state after it, and the states at the chunks' starts."""
+    """Of ``(rows, length, .)``: out, the state after it, and the states at the chunks' starts, those of whole chunks
+    first (one axis for rows and chunks: torch.compile takes an axis of one for a constant)."""
     parts = []
     for tokens, _, size in _parts(query.shape[1], chunk_size):
         chunks = (_in_chunks(x, tokens, size) for x in (query, key, value))
         *found, state = _forward_chunks(*chunks, state, log_decay, batch)
         parts.append(found)
-    out, starts = (_joined(found) for found in zip(*parts, strict=True))
-    return out, state, starts
+    outs, starts = zip(*parts, strict=True)
+    return _joined(outs, dim=1), state, _joined(starts, dim=0)
 
 
 @_forward.register_fake
@@ -72,7 +73,7 @@ def _(
     chunk_size: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     chunks = (query.shape[1] + chunk_size - 1) // chunk_size
-    starts = query.new_empty(query.shape[0], chunks, key.shape[-1], value.shape[-1])
+    starts = query.new_empty(query.shape[0] * chunks, key.shape[-1], value.shape[-1])
     return torch.empty_like(value), torch.empty_like(state), starts
 
 
@@ -92,9 +93,10 @@ def _backward(
     parts = []
     for tokens, chunks, size in reversed(_parts(query.shape[1], chunk_size)):
         inputs = (_in_chunks(x, tokens, size) for x in (query, key, value, grad_out))
-        *found, grad_end = _backward_chunks(*inputs, starts[:, chunks], grad_end, log_decay, batch)
+        states = starts[chunks.start * len(query) : chunks.stop * len(query)]
+        *found, grad_end = _backward_chunks(*inputs, states, grad_end, log_decay, batch)
         parts.insert(0, found)
-    grad_query, grad_key, grad_value = (_joined(found) for found in zip(*parts, strict=True))
+    grad_query, grad_key, grad_value = (_joined(found, dim=1) for found in zip(*parts, strict=True))
     return grad_query, grad_key, grad_value, grad_end
 
 
@@ -124,8 +126,11 @@ def _differentiate(
 ) -> tuple[Tensor | None, ...]:
     query, key, value, log_decay, starts = ctx.saved_tensors
     grad_out = torch.zeros_like(value) if grad_out is None else grad_out.contiguous()
-    grad_end = torch.zeros_like(starts[:, 0]) if grad_end is None else grad_end.contiguous()
-    gradients = _backward(grad_out, grad_end, query, key, value, starts, log_decay, ctx.batch, ctx.chunk_size)
+    if grad_end is None:
+        grad_end = query.new_zeros(query.shape[0], query.shape[-1], value.shape[-1])
+    gradients = _backward(
+        grad_out, grad_end.contiguous(), query, key, value, starts, log_decay, ctx.batch, ctx.chunk_size
+    )
     return *gradients, None, None, None
 
 
@@ -147,22 +152,23 @@ def _in_chunks(x: Tensor, tokens: slice, size: int) -> Tensor:
     return x[:, tokens].contiguous().unflatten(1, (-1, size))
 
 
-def _joined(parts: tuple[Tensor, ...]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+def _joined(parts: tuple[Tensor, ...], dim: int) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim)
 
 
 def _forward_chunks(
     query: Tensor, key: Tensor, value: Tensor, state: Tensor, log_decay: Tensor | None, batch: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Of ``(rows, chunks, size, .)``: out, the states at the chunks' starts, and the state after the last."""
+    """Of ``(rows, chunks, size, .)``: out, the states at the chunks' starts ``(rows * chunks, .)``, and the state after
+    the last."""
     rows, chunks, chunk_size, key_dim = query.shape
     decays = Decays(log_decay, batch, chunk_size)
-    out, starts = torch.empty_like(value), query.new_empty(rows, chunks, key_dim, value.shape[-1])
+    out, starts = torch.empty_like(value), query.new_empty(rows * chunks, key_dim, value.shape[-1])
     end, before = torch.empty_like(state), state
-    flat = [x.flatten(0, 1) for x in (query, key, value, out, starts)]
+    flat = [starts, *(x.flatten(0, 1) for x in (query, key, value, out))]
     scores, summary = _buffers(query.new_empty(0), (chunk_size, chunk_size), (key_dim, value.shape[-1]))
     for block in blocks(rows, chunks, decays):
-        q, k, v, o, s = (block.of(x) for x in flat)
+        s, q, k, v, o = (block.of(x) for x in flat)
         if block.starts_row:
             before = state[block.rows]
         torch.bmm(block.scaled(k, decays.key).mT, v, out=summary[: len(q)])
@@ -190,11 +196,11 @@ def _backward_chunks(
     decays = Decays(log_decay, batch, chunk_size)
     gradients = [torch.empty_like(x) for x in (query, key, value)]
     grad_state, after = torch.empty_like(grad_end), grad_end
-    flat = [x.flatten(0, 1) for x in (query, key, value, grad_out, starts, *gradients)]
+    flat = [starts, *(x.flatten(0, 1) for x in (query, key, value, grad_out, *gradients))]
     state_shape = (key_dim, value.shape[-1])
     buffers = _buffers(query.new_empty(0), (chunk_size, chunk_size), state_shape, state_shape)
     for block in blocks(rows, chunks, decays, reverse=True):
-        q, k, v, g, s, grad_q, grad_k, grad_v = (block.of(x) for x in flat)
+        s, q, k, v, g, grad_q, grad_k, grad_v = (block.of(x) for x in flat)
         scores, summary, ends = (x[: len(q)] for x in buffers)
         if block.ends_row:
             after = grad_end[block.rows]
