@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -45,8 +46,12 @@ def peers(query: Tensor, key: Tensor) -> tuple[dict[str, Case], list[str]]:
     except ImportError:
         absent.append("rotary-embedding-torch")
     try:
-        torchvision_compatibility.install()  # which transformers imports where it is there
-        from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
+        import transformers.utils
+
+        # It imports what is installed beside it: PyPI's CUDA builds, which fairseq and timm ask for.
+        torchvision_compatibility.install()
+        with patch.object(transformers.utils, "is_torchaudio_available", return_value=False):
+            from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
         angle = torch.arange(query.shape[-2])[:, None] * 10000 ** (-torch.arange(32) / 32)
         angle = torch.cat((angle, angle), -1)[None]
@@ -75,7 +80,7 @@ def measure() -> list[dict[str, Any]]:
         def formula(theta: Tensor = theta, vector: Tensor = vector, q: Tensor = query, k: Tensor = key) -> Any:
             return op_by_op(q, theta, vector), op_by_op(k, theta, vector)
 
-        compiled = torch.compile(formula)
+        compiled = torch.compile(formula, dynamic=False)
 
         def forward(case: Case) -> Case:
             return torch.no_grad()(case)

@@ -41,6 +41,7 @@ def test_one_graph_trains_every_length_after_the_second(encoding: str) -> None:
             model.zero_grad()
             network(tokens).logsumexp(-1).mean().backward()
             gradients.append([parameter.grad.clone() for parameter in model.parameters() if parameter.requires_grad])
-        torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-3, atol=1e-5)
+        for graph, eager in zip(*reversed(gradients), strict=True):
+            torch.testing.assert_close(graph, eager, rtol=0, atol=1e-3 * float(eager.abs().max()))
         graphs.append(counter.frame_count)
     assert graphs == [1, 2, 2, 2]
