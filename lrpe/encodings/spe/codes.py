@@ -21,8 +21,11 @@ class Codes(nn.Module, ABC):
     """
 
     @abstractmethod
-    def plan(self, positions: Tensor, key: Tensor, dtype: torch.dtype) -> Plan:
-        """What query and key share at positions Int[batch|1 length], the noise above all."""
+    def plan(self, positions: Tensor, key: Tensor, dtype: torch.dtype, *, consecutive: bool = False) -> Plan:
+        """What query and key share at positions Int[batch|1 length], the noise above all.
+
+        ``consecutive``: the positions are known to be one row, each one more than the last.
+        """
 
     @abstractmethod
     def forward(self, x: Tensor, plan: Plan, *, is_query: bool) -> Tensor:
@@ -55,7 +58,7 @@ class SineCodes(Codes):
         self.frequencies.no_weight_decay = True
         self.offsets.no_weight_decay = True
 
-    def plan(self, positions: Tensor, key: Tensor, dtype: torch.dtype) -> Plan:
+    def plan(self, positions: Tensor, key: Tensor, dtype: torch.dtype, *, consecutive: bool = False) -> Plan:
         heads, head_dim, num_sines = self.gains.shape
         turns = torch.sigmoid(self.frequencies.double()) / 2
         phase = TURN * turns[:, None] * positions[:, None, :, None, None].double()
@@ -100,16 +103,18 @@ class ConvolutionCodes(Codes):
         self.query_kernel = nn.Parameter(torch.rand(shape, generator=generator) * scale)
         self.key_kernel = nn.Parameter(torch.rand(shape, generator=generator) * scale)
 
-    def plan(self, positions: Tensor, key: Tensor, dtype: torch.dtype) -> Plan:
+    def plan(self, positions: Tensor, key: Tensor, dtype: torch.dtype, *, consecutive: bool = False) -> Plan:
         heads, head_dim, size = self.query_kernel.shape
-        distinct, row_of = torch.unique(positions, return_inverse=True)
         reach = torch.arange(size, device=positions.device)
-        consecutive = len(distinct) > 0 and int(distinct[-1] - distinct[0]) == len(distinct) - 1
-        if consecutive:
-            needed = distinct[0] + torch.arange(len(distinct) + size - 1, device=positions.device)
-            index = reach
+        row_of, index = positions[:0], reach
+        if consecutive:  # torch.compile need not know the positions' values then
+            needed = positions[0, 0] + torch.arange(positions.shape[1] + size - 1, device=positions.device)
         else:
-            needed, index = torch.unique(distinct[:, None] + reach, return_inverse=True)
+            distinct, row_of = torch.unique(positions, return_inverse=True)
+            if len(distinct) > 0 and int(distinct[-1] - distinct[0]) == len(distinct) - 1:
+                needed = distinct[0] + torch.arange(len(distinct) + size - 1, device=positions.device)
+            else:
+                needed, index = torch.unique(distinct[:, None] + reach, return_inverse=True)
         noise = gaussian(key, 0, needed, heads * head_dim * self.num_realizations)
         return row_of, index, noise.to(dtype).view(len(needed), heads * head_dim, self.num_realizations)
 
@@ -124,8 +129,8 @@ class ConvolutionCodes(Codes):
             codes = sum(noise[index[:, j]] * kernel[:, j, None] for j in range(size)).transpose(0, 1)
         codes = codes.unflatten(0, (heads, head_dim)).transpose(1, 2)
         # One product a head and position with the whole batch as its rows; the codes are too large to repeat or copy.
-        if len(row_of) == 1:
-            if not torch.equal(row_of[0], torch.arange(codes.shape[1], device=x.device)):
+        if len(row_of) <= 1:
+            if len(row_of) == 1 and not torch.equal(row_of[0], torch.arange(codes.shape[1], device=x.device)):
                 codes = codes[:, row_of[0]]
             return (x.permute(1, 2, 0, 3) @ codes).permute(2, 0, 1, 3)
         return torch.stack([(row[:, :, None] @ codes[:, of])[:, :, 0] for row, of in zip(x, row_of, strict=True)])
@@ -154,6 +159,8 @@ def convolve(kernel: Tensor, signal: Tensor, block: int) -> Tensor:
         block: positions a product.
     """
     size = kernel.shape[1]
+    if torch.compiler.is_compiling():  # the loop below would be unrolled, for one length
+        return F.conv1d(signal.permute(2, 1, 0), kernel[:, None], groups=len(kernel)).permute(1, 2, 0)
     length = len(signal) - size + 1
     block = min(block, length)
     toeplitz = F.pad(kernel, (block - 1, block - 1)).unfold(1, block + size - 1, 1).flip(1)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lrpe.encodings.base import Encoding, Plan
+from lrpe.encodings.precision import compute_dtype
 from lrpe.encodings.seeding import derive_seed, seeded_generator
 from lrpe.encodings.spe.codes import Codes, ConvolutionCodes, SineCodes
 from lrpe.encodings.spe.noise import shared_gaussian
@@ -140,11 +141,16 @@ class SPE(Encoding):
             self.redraw()
         return self._drawn_key
 
-    def _plan(self, positions: Tensor, dtype: torch.dtype) -> Plan:
+    def _plan_for(self, x: Tensor, positions: Tensor | None, offset: int) -> Plan:
+        resolved = self._resolve(x, positions, offset)
+        consecutive = self.ndim == 1 and (positions is None or self.axis == "batch")
+        return self._plan(resolved, compute_dtype(x.dtype), consecutive=consecutive)
+
+    def _plan(self, positions: Tensor, dtype: torch.dtype, *, consecutive: bool = False) -> Plan:
         key = self._key()
         shape = (self.num_heads, self.head_dim, self.output_dim)
         shared = shared_gaussian(key, 1, shape, positions.device).to(dtype)
-        plan = (shared, *self.codes.plan(positions[..., 0], key, dtype))
+        plan = (shared, *self.codes.plan(positions[..., 0], key, dtype, consecutive=consecutive))
         if self.next_axis is None:
             return plan
         return (*plan, *self.next_axis._plan(positions[..., 1:], dtype))

@@ -43,9 +43,12 @@ def gaussian(key: Tensor, stream: int, rows: Tensor, columns: int) -> Tensor:
     start = scramble(scramble(key.to(rows.device) + STEP) + stream * STEP)
     column = torch.arange(pairs, device=rows.device)
     result = torch.empty(len(rows), 2 * pairs, device=rows.device)
-    # On a CPU the twenty steps of a number are fast only while the numbers stay in the cache.
-    group = max(1, CACHED // pairs) if rows.device.type == "cpu" else max(1, len(rows))
-    for part, output in zip(rows.split(group), result.split(group), strict=True):
+    parts = [(rows, result)]
+    # On a CPU the twenty steps of a number are fast only while the numbers stay in the cache; torch.compile fuses them.
+    if rows.device.type == "cpu" and not torch.compiler.is_compiling():
+        group = max(1, CACHED // pairs)
+        parts = zip(rows.split(group), result.split(group), strict=True)
+    for part, output in parts:
         bits = scramble((part[:, None] * pairs + column).mul_(STEP).add_(start))
         # Box and Muller: the upper half of the bits makes the radius, the lower half the angle.
         uniform = shift_right(bits, 32).float().add_(0.5).mul_(2.0**-32)

@@ -23,7 +23,7 @@ def _model(encoding: str) -> DecoderLM:
     known = {field.name for field in dataclasses.fields(LRPELanguageModelConfig)}
     section = {key: value for key, value in family_of(config).model(config).items() if key in known}
     torch.manual_seed(0)
-    return DecoderLM(decoder_config(LRPELanguageModelConfig(**section), VOCABULARY, padding_index=1))
+    return DecoderLM(decoder_config(LRPELanguageModelConfig(**section), VOCABULARY, padding_index=1)).double()
 
 
 @pytest.mark.slow
@@ -41,7 +41,6 @@ def test_one_graph_trains_every_length_after_the_second(encoding: str) -> None:
             model.zero_grad()
             network(tokens).logsumexp(-1).mean().backward()
             gradients.append([parameter.grad.clone() for parameter in model.parameters() if parameter.requires_grad])
-        for graph, eager in zip(*reversed(gradients), strict=True):
-            torch.testing.assert_close(graph, eager, rtol=0, atol=1e-3 * float(eager.abs().max()))
+        torch.testing.assert_close(gradients[1], gradients[0])
         graphs.append(counter.frame_count)
     assert graphs == [1, 2, 2, 2]
