@@ -125,7 +125,7 @@ def test_submitit_runs_a_sweep_and_a_failed_run_stops_no_other(tiny_data: Path, 
     assert done.returncode == 1
     assert "1 runs of this sweep failed; the same command retries them:" in done.stderr
     assert (
-        "  model.num_heads=3: model.embed_dim=32 is not a multiple of model.num_heads=3; give e.g. model.embed_dim=33\n"
+        "  model.num_heads=3: model.embed_dim=32 is not a multiple of model.num_heads=3; give e.g. model.embed_dim=36\n"
         in done.stderr
     )
     assert "Traceback" not in done.stderr
