@@ -110,7 +110,6 @@ def test_eight_sweeps_share_their_runs(tiny_data: Path, tmp_path: Path, tally: T
         assert codes == [0] * PROCESSES, printed
         assert_trained_once(tmp_path, runs=3)
         assert len(list(tmp_path.glob("sweeps/*"))) == PROCESSES, "each has a folder of its own"
-        assert any("the sweep goes on, and waits for it at its end" in text for text in printed)
         assert not any("error" in text or "Traceback" in text for text in printed)
 
 
@@ -121,7 +120,6 @@ def test_eight_tables_share_their_runs(tiny_data: Path, tmp_path: Path, tally: T
         codes, printed = eight(_table, words, tiny_data, tmp_path)
         assert codes == [0] * PROCESSES, printed
         records = assert_trained_once(tmp_path, runs=2)
-        assert any("waiting for it" in text for text in printed)
         (written,) = tmp_path.glob("tables/*.md")
         for record in records:
             assert f"{record['metrics']['valid_perplexity']:,.2f}" in written.read_text()
