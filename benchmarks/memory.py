@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import torch
 
 from benchmarks.measure import MEBIBYTE
-from experiments.engine.progress import peak_memory
 from lrpe.attention import LinearAttention
 from lrpe.models.block import TransformerBlock
 
@@ -24,12 +22,18 @@ def step(length: int) -> tuple[float, float]:
     encoding = {"name": "lrpe", "core": "orthogonal", "projection": "householder", "learn_angles": True, "seed": 0}
     block = TransformerBlock(LinearAttention(512, 8, encoding=encoding), 2048)
     optimizer = torch.optim.AdamW(block.parameters(), fused=True)
-    held = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    held = _status("VmRSS")
     x = torch.randn(1, length, 512)
     began = time.perf_counter()
     block(x).square().mean().backward()
     optimizer.step()
-    return time.perf_counter() - began, peak_memory() - held
+    return time.perf_counter() - began, _status("VmHWM") - held
+
+
+def _status(field: str) -> int:
+    """Bytes, of this program alone: the peak that getrusage tells counts what its parent held at its start."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith(f"{field}:"))
 
 
 def measure() -> list[dict[str, Any]]:
