@@ -16,7 +16,6 @@ import torch
 from experiments.manifest import available_cores, cpu_model
 
 Case = Callable[[], Any]
-MEBIBYTE = 2**20
 
 
 def compare(

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from benchmarks.measure import MEBIBYTE
 from lrpe.attention import LinearAttention
 from lrpe.models.block import TransformerBlock
 
 LENGTHS = (4096, 16_384, 65_536)
+MEBIBYTE = 2**20
 
 
 def step(length: int) -> tuple[float, float]:

@@ -11,10 +11,10 @@ from itertools import pairwise
 from typing import Any
 from unittest.mock import patch
 
-from fairseq.trainer import Trainer
 from torch.profiler import ProfilerActivity, profile
 
 from experiments.config import compose
+from experiments.engine.numbers import CheckedTrainer
 from experiments.train import run
 
 LENGTH, BATCH = 512, 8
@@ -42,7 +42,7 @@ class Clock:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        update = Trainer.train_step
+        update = CheckedTrainer.train_step
 
         def timed(*arguments: Any, **options: Any) -> Any:
             number = len(self.spans)
@@ -55,7 +55,7 @@ class Clock:
                 self.profiler.stop()
             return outcome
 
-        with patch.object(Trainer, "train_step", timed):
+        with patch.object(CheckedTrainer, "train_step", timed):
             yield
 
     def inside(self) -> list[float]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from experiments.checksums import FIELD, file_checksum, record_checksum
 from experiments.files import read_history
-from experiments.tracking import as_wandb_row
+from experiments.wandb_rows import as_wandb_row
 from tests.experiments.conftest import TINY, TINY_BLM, TINY_GLUE
 from tests.experiments.engine.imagenet.conftest import TINY as TINY_IMAGENET
 from tests.experiments.engine.support import curve_of, record_of, same_weights, weights_of
