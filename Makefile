@@ -62,8 +62,8 @@ bench: $(READY) ## measure speed on this machine: benchmarks/RESULTS.md (minutes
 .PHONY: tables
 tables: $(TABLES:%=table-%) ## every table: PROFILE=demo|small|paper PROTOCOL=controlled|published|both; -k goes on after a failure
 
-table-alm: ## autoregressive language modelling: PROFILE= SEEDS=5 PROTOCOL=both JOBS=1 ARGS='rows=none,rope dry_run=true'
-table-blm: ## bidirectional language modelling
+table-alm: ## autoregressive language modeling: PROFILE= SEEDS=5 PROTOCOL=both JOBS=1 ARGS='rows=none,rope dry_run=true'
+table-blm: ## bidirectional language modeling
 table-glue: ## text classification, GLUE
 table-imagenet: ## image classification
 # The demo's image models keep one core busy, so two train at a time unless JOBS says otherwise.
@@ -74,7 +74,7 @@ endif
 $(TABLES:%=table-%): table-%: $(READY) FORCE
 	$(TABLE) table=$*
 
-table-%: ## ablations: table-projection, -angles, -decay, -feature_map, -normaliser, -backbone, -length
+table-%: ## ablations: table-projection, -angles, -decay, -feature_map, -normalizer, -backbone, -length
 	@echo "error: no table '$*' (conf/table/$*.yaml); there are: $(TABLES)" >&2; exit 2
 
 FORCE:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure import Case, compare
-from experiments import torchvision_compatibility
+from experiments.engine.families.imagenet import torchvision_compat as torchvision_compatibility
 from lrpe import LRPE
 
 SHAPE = {"batch": 16, "heads": 8, "head_dim": 64}

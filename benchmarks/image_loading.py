@@ -19,7 +19,7 @@ from experiments.engine.families import family_of
 from experiments.engine.families.imagenet.dataset import TrainingImages
 from experiments.engine.families.imagenet.transforms import Augmentation
 from experiments.engine.run import quiet
-from experiments.errors import UserError, exit_on_user_error
+from experiments.util.errors import UserError, exit_on_user_error
 
 SECONDS = 15.0
 WARM_UP = 2  # batches before the clock starts: processes start, files come into the cache

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from experiments.manifest import available_cores, cpu_model
+from experiments.util.hardware import available_cores, cpu_model
 
 Case = Callable[[], Any]
 
@@ -21,7 +21,7 @@ Case = Callable[[], Any]
 def compare(
     title: str, cases: Mapping[str, Case], *, reference: str, rounds: int = 9, note: str = ""
 ) -> dict[str, Any]:
-    """Every case once a round: a disturbance of the machine meets neighbours, so ratios are taken within rounds.
+    """Every case once a round: a disturbance of the machine meets neighbors, so ratios are taken within rounds.
 
     Args:
         cases: what is timed, by name; called twice before the clock starts.

@@ -14,7 +14,7 @@ from unittest.mock import patch
 from torch.profiler import ProfilerActivity, profile
 
 from experiments.config import compose
-from experiments.engine.numbers import CheckedTrainer
+from experiments.engine.nonfinite import CheckedTrainer
 from experiments.train import run
 
 LENGTH, BATCH = 512, 8

@@ -5,11 +5,11 @@ python -m data_prep.cifar100 [--source DIR]
 
 from __future__ import annotations
 
-from data_prep.command_line import main
+from data_prep.core.command_line import main
+from data_prep.core.request import Request
 from data_prep.images.cifar import cifar_corpus
 from data_prep.images.preparation import RULES as IMAGE_RULES
 from data_prep.images.preparation import ImageCorpus
-from data_prep.request import Request
 
 NAME = "cifar100"
 RULES = IMAGE_RULES

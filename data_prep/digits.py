@@ -13,20 +13,20 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from data_prep.command_line import main
-from data_prep.errors import DataError
+from data_prep.core.command_line import main
+from data_prep.core.errors import DataError
+from data_prep.core.request import Request
 from data_prep.images.index import Entry, crc32_of
 from data_prep.images.preparation import RULES as IMAGE_RULES
 from data_prep.images.preparation import ImageCorpus
 from data_prep.images.source import Corrupt
-from data_prep.request import Request
 
 NAME = "digits"
 # Of the hundred values that an image's pixels can draw; 40 in a hundred are held out, since the set is small.
 VALID, TEST = range(20), range(20, 40)
 RULES = {
     **IMAGE_RULES,
-    "pixels": "grey from 0 to 16, times 15",
+    "pixels": "gray from 0 to 16, times 15",
     "splits": f"by image: SHA-256 of its pixels modulo 100; {VALID.start} to {VALID.stop - 1} valid, {TEST.start} to "
     f"{TEST.stop - 1} test, others train; equal images share a split",
 }

@@ -1,4 +1,4 @@
-"""GLUE's tasks, and two from the embedded text, tokenised as a pretraining corpus was.
+"""GLUE's tasks, and two from the embedded text, tokenized as a pretraining corpus was.
 
 python -m data_prep.glue --task cola|...|all --tokens data/wikitext103_bpe [--source DIR]
 
@@ -13,10 +13,10 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from data_prep.errors import DataError
-from data_prep.hub import HubError
-from data_prep.manifest import load_manifest
-from data_prep.sentence_tasks.catalogue import GLUE, TASKS
+from data_prep.core.errors import DataError
+from data_prep.core.hub import HubError
+from data_prep.core.manifest import load_manifest
+from data_prep.sentence_tasks.catalog import GLUE, TASKS
 from data_prep.sentence_tasks.embedded import EmbeddedExamples
 
 ALL = "all"
@@ -33,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
         required=True,
         type=Path,
         metavar="DIR",
-        help="prepared folder of the pretraining corpus, whose vocabulary tokenises the sentences",
+        help="prepared folder of the pretraining corpus, whose vocabulary tokenizes the sentences",
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where <DIR>/glue/<tokens>/<task>/ goes (LRPE_DATA, or ./data)"
@@ -67,7 +67,7 @@ def summary(folder: Path) -> str:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Prepare and exit: 0 done (or done before), 2 bad input with one message a task, 130 interrupted."""
     options = vars(build_parser().parse_args(arguments))
-    from data_prep import prepare_task
+    from data_prep.api import prepare_task
 
     name, write_tsv = options.pop("task"), options.pop("write_tsv")
     failed = False

@@ -7,13 +7,13 @@ DIR holds train/<wnid>/ and val/<wnid>/. Without --source: the hub's ILSVRC/imag
 
 from __future__ import annotations
 
-from data_prep.command_line import main
-from data_prep.errors import DataError
+from data_prep.core.command_line import main
+from data_prep.core.errors import DataError
+from data_prep.core.request import Request
 from data_prep.images.flat_validation import validation_labels
 from data_prep.images.folder import HELD_OUT, TRAIN, ImageFolder, files, find, folders
 from data_prep.images.hub import HubImages
 from data_prep.images.preparation import RULES, ImageCorpus, PublishedImages
-from data_prep.request import Request
 
 NAME = "imagenet"
 HUB_ID = "ILSVRC/imagenet-1k"

@@ -10,13 +10,13 @@ import platform
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from data_prep.command_line import main
-from data_prep.preparation import Corpus
-from data_prep.prose import RULES as PROSE_RULES
-from data_prep.prose import paragraphs
-from data_prep.request import Request
-from data_prep.standard_library import library_texts
-from data_prep.text_source import SPLITS
+from data_prep.core.command_line import main
+from data_prep.core.request import Request
+from data_prep.text.preparation import Corpus
+from data_prep.text.prose import RULES as PROSE_RULES
+from data_prep.text.prose import paragraphs
+from data_prep.text.standard_library import library_texts
+from data_prep.text.text_source import SPLITS
 
 NAME = "pydoc"
 OPTIONS = ("source", "revision", "bpe", "train_bpe")  # that embedded text does not have

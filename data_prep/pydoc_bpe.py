@@ -5,13 +5,13 @@ python -m data_prep.pydoc_bpe
 
 from __future__ import annotations
 
-from data_prep.command_line import main
-from data_prep.preparation import Corpus
+from data_prep.core.command_line import main
+from data_prep.core.request import Request
 from data_prep.pydoc import OPTIONS, EmbeddedText
 from data_prep.pydoc import RULES as PYDOC_RULES
-from data_prep.request import Request
-from data_prep.standard_library import library_texts
-from data_prep.wikitext_bpe import BPE_RULES
+from data_prep.text.preparation import Corpus
+from data_prep.text.standard_library import library_texts
+from data_prep.text.wikitext_bpe import BPE_RULES
 
 NAME = "pydoc_bpe"
 ENTRIES = 4096

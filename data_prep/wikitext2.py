@@ -5,11 +5,11 @@ python -m data_prep.wikitext2 [--source DIR]
 
 from __future__ import annotations
 
-from data_prep.command_line import main
-from data_prep.preparation import Corpus
-from data_prep.request import Request
-from data_prep.verification import PublishedCounts
-from data_prep.wikitext import WORD_RULES, wikitext_source
+from data_prep.core.command_line import main
+from data_prep.core.request import Request
+from data_prep.core.verification import PublishedCounts
+from data_prep.text.preparation import Corpus
+from data_prep.text.wikitext import WORD_RULES, wikitext_source
 
 NAME = "wikitext2"
 RULES = WORD_RULES

@@ -5,11 +5,11 @@ python -m data_prep.wikitext2_bpe [--source DIR] [--bpe DIR | --train-bpe SIZE]
 
 from __future__ import annotations
 
-from data_prep.command_line import main
-from data_prep.preparation import Corpus
-from data_prep.request import Request
-from data_prep.verification import PublishedCounts
-from data_prep.wikitext_bpe import BPE_RULES, bpe_corpus
+from data_prep.core.command_line import main
+from data_prep.core.request import Request
+from data_prep.core.verification import PublishedCounts
+from data_prep.text.preparation import Corpus
+from data_prep.text.wikitext_bpe import BPE_RULES, bpe_corpus
 
 NAME = "wikitext2_bpe"
 RULES = BPE_RULES

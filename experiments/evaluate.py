@@ -28,13 +28,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_prep import load_manifest
-from data_prep.errors import DataError
-from experiments.arguments import parse
-from experiments.errors import UserError, exit_on_user_error
-from experiments.lengths import QUANTITIES, beyond_positions, lacking, metric_name
-from experiments.records import Record, RunFolder
+from data_prep.api import load_manifest
+from data_prep.core.errors import DataError
+from experiments.runs.checkpoint import checkpoint_path
+from experiments.runs.lengths import QUANTITIES, beyond_positions, lacking, metric_name
+from experiments.runs.records import Record, RunFolder
 from experiments.runs.store import open_run
+from experiments.util.arguments import parse
+from experiments.util.errors import UserError, exit_on_user_error
 
 if TYPE_CHECKING:
     from experiments.engine.families import Family
@@ -54,17 +55,6 @@ class Arguments:
     data: str | None = None
     samples: int | None = None
     device: str = "auto"
-
-
-def checkpoint_path(run: str | None, checkpoint: str | None) -> Path:
-    """The file meant by ``run=`` or ``checkpoint=``.
-
-    Raises:
-        UserError: neither or both were given.
-    """
-    if (run is None) == (checkpoint is None):
-        raise UserError("give either run=<run folder> or checkpoint=<file.pt>")
-    return Path(checkpoint) if checkpoint else Path(run or "") / "checkpoints" / "checkpoint_best.pt"
 
 
 def main() -> None:
@@ -98,7 +88,7 @@ def main() -> None:
 
 def _score(family: Family, path: Path, arguments: Arguments, data: Path | None, length: int | None) -> dict[str, float]:
     """Score the checkpoint and say what was found."""
-    from experiments.engine.device import find_place
+    from experiments.engine.distributed import find_context
 
     options = own_options(family.name, arguments)
     if length is not None:
@@ -109,7 +99,7 @@ def _score(family: Family, path: Path, arguments: Arguments, data: Path | None, 
         split,
         data=data,
         samples=arguments.samples,
-        cuda=find_place(arguments.device).cuda,
+        cuda=find_context(arguments.device).cuda,
         **options,
     )
     given = "".join(f", {name.replace('_', ' ')} {value}" for name, value in options.items() if name != "images")

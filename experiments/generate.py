@@ -23,11 +23,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_prep.errors import DataError
-from data_prep.tokens import load_tokens
-from experiments.arguments import parse
-from experiments.errors import UserError, exit_on_user_error
-from experiments.evaluate import checkpoint_path
+from data_prep.core.errors import DataError
+from data_prep.text.tokens import load_tokens
+from experiments.runs.checkpoint import checkpoint_path
+from experiments.util.arguments import parse
+from experiments.util.errors import UserError, exit_on_user_error
 
 
 @dataclass
@@ -54,7 +54,7 @@ def main() -> None:
     import torch
 
     from experiments.engine import checkpoints
-    from experiments.engine.device import find_place
+    from experiments.engine.distributed import find_context
     from experiments.engine.families import family_of_checkpoint
     from experiments.engine.loading import load
 
@@ -62,7 +62,7 @@ def main() -> None:
     if (family := family_of_checkpoint(path)).name != "alm":
         raise UserError(f"{path}: experiment={family.name} does not continue a text; give a run of experiment=alm")
     model, config, task = load(path, Path(arguments.data) if arguments.data else None)
-    device = "cuda" if find_place(arguments.device).cuda else "cpu"
+    device = "cuda" if find_context(arguments.device).cuda else "cpu"
     dictionary = task.source_dictionary
     words, show = _codec(Path(config.task.data))
     prompt = words(arguments.prompt)
@@ -94,7 +94,7 @@ def _codec(data: Path) -> tuple[Callable[[str], list[str]], Callable[[str], str]
         tokens = load_tokens(data)
     except DataError as error:
         raise UserError(str(error)) from error
-    return lambda text: tokens.tokenise([text])[0], tokens.text_of
+    return lambda text: tokens.tokenize([text])[0], tokens.text_of
 
 
 if __name__ == "__main__":

@@ -23,10 +23,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.arguments import parse
-from experiments.errors import UserError, exit_on_user_error, nearest
-from experiments.evaluate import checkpoint_path
-from experiments.prediction_grid import draw_predictions
+from experiments.engine.families.imagenet.prediction_grid import draw_predictions
+from experiments.runs.checkpoint import checkpoint_path
+from experiments.util.arguments import parse
+from experiments.util.errors import UserError, exit_on_user_error, nearest
 
 SHOWN = ("errors", "all")
 
@@ -54,7 +54,7 @@ def main() -> None:
         raise UserError(f"count={arguments.count}: expected at least 1")
     path = checkpoint_path(arguments.run, arguments.checkpoint)
     from experiments.engine import checkpoints
-    from experiments.engine.device import find_place
+    from experiments.engine.distributed import find_context
     from experiments.engine.families.imagenet.inspection import inspect
     from experiments.engine.run import quiet
 
@@ -69,7 +69,7 @@ def main() -> None:
         errors=arguments.show == "errors",
         count=arguments.count,
         layer=arguments.layer,
-        cuda=find_place(arguments.device).cuda,
+        cuda=find_context(arguments.device).cuda,
     )
     out = Path(arguments.out or Path(arguments.run or "") / "predictions.png")
     if not found.shown:

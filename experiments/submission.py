@@ -15,39 +15,11 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from data_prep import TASKS
-from data_prep.sentence_tasks.catalogue import GLUE
-from data_prep.sentence_tasks.task import Task
-from experiments.errors import UserError, exit_on_user_error
-from experiments.files import write_atomically
-from experiments.records import load_record
-
-FOLDER = "predictions"
-
-
-def write_answers(folder: Path, task: Task, split: str, data: Path, answers: np.ndarray) -> Path:
-    """Write the answers for a test split as GLUE's server reads them: ``index<tab>prediction``, with a header.
-
-    Args:
-        folder: the run's.
-        task: which.
-        split: of its test splits.
-        data: the prepared folder, which keeps GLUE's index column.
-        answers: ``(examples,)`` in the data's order.
-
-    Raises:
-        UserError: the data has another number of examples.
-    """
-    index = (data / "index" / f"{split}.txt").read_text(encoding="utf-8").split()
-    if len(index) != len(answers):
-        raise UserError(f"{data}/index/{split}.txt has {len(index):,} rows and there are {len(answers):,} answers")
-    lines = [f"{row}\t{task.written(answer)}\n" for row, answer in zip(index, answers.tolist(), strict=True)]
-    path = folder / FOLDER / task.submissions[split]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, "index\tprediction\n" + "".join(lines))
-    return path
+from data_prep.api import TASKS
+from data_prep.sentence_tasks.catalog import GLUE
+from experiments.engine.families.glue.answers import FOLDER
+from experiments.runs.records import load_record
+from experiments.util.errors import UserError, exit_on_user_error
 
 
 def collect(overrides: Sequence[str], partial: bool) -> tuple[dict[str, Path], str]:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from experiments.errors import exit_on_user_error
-from experiments.exit_codes import code_after
 from experiments.figures import Series, draw_training_curves
-from experiments.records import Record, RunFolder
+from experiments.launch.exit_codes import code_after
+from experiments.launch.processes import Launch, Stopped
+from experiments.launch.tasks import Task
+from experiments.runs.records import Record, RunFolder
 from experiments.tables.aggregate import Results, aggregate
 from experiments.tables.dry_run import plan_lines
 from experiments.tables.files import write_table
@@ -22,11 +23,11 @@ from experiments.tables.plan import Plan, Resolve, make_plan, resolve_config
 from experiments.tables.provenance import footer, unigram_line
 from experiments.tables.reference import Reference, load_reference
 from experiments.tables.request import parse_request
-from experiments.tables.runner import Failure, Launch, Stopped, run_tasks
+from experiments.tables.runner import Failure, run_tasks
 from experiments.tables.spec import load_table
-from experiments.tables.tasks import Task
 from experiments.tables.terminal import print_grid
-from experiments.tracking import offline_segments
+from experiments.tracking.tracker import offline_segments
+from experiments.util.errors import exit_on_user_error
 
 SHOWN_RUNS = 6  # a demo's; a longer list hides the table above it
 
@@ -40,7 +41,7 @@ def main(
 ) -> int:
     """The whole command; ``resolve`` (config to folder) and ``launch`` (command to exit code) can be replaced.
 
-    Returns 0, 1 where runs failed, or what :func:`experiments.exit_codes.code_after` says where it was stopped.
+    Returns 0, 1 where runs failed, or what :func:`experiments.launch.exit_codes.code_after` says where it was stopped.
 
     Raises:
         UserError: bad input, before anything is trained.

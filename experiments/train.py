@@ -19,15 +19,15 @@ import traceback
 import hydra
 from omegaconf import DictConfig
 
-from data_prep.sentence_tasks.catalogue import GLUE
-from experiments import sweep
+from data_prep.sentence_tasks.catalog import GLUE
 from experiments.config import check_overrides, run_directory, validate
 from experiments.config.compose import CONF
-from experiments.config.reach import split_flags
-from experiments.errors import UserError
-from experiments.exit_codes import was_stopped
-from experiments.locks import InUse
-from experiments.records import RunFolder, shown_metrics
+from experiments.config.overrides import split_flags
+from experiments.launch import sweep
+from experiments.launch.exit_codes import was_stopped
+from experiments.runs.locks import InUse
+from experiments.runs.records import RunFolder, shown_metrics
+from experiments.util.errors import UserError
 
 
 def run(config: DictConfig) -> int:
@@ -44,7 +44,7 @@ def run(config: DictConfig) -> int:
             found = shown_metrics(record["metrics"])
             print(f"{folder}: finished before ({found}); nothing to do. Remove the folder to train it anew.")
         return 0
-    from experiments.session import train_run  # torch and fairseq: bad input never waits for their import
+    from experiments.engine.session import train_run  # torch and fairseq: bad input never waits for their import
 
     return train_run(config, folder)
 

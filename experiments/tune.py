@@ -32,14 +32,14 @@ from rich.console import Console
 from rich.text import Text
 
 from experiments.config import compose, run_directory
-from experiments.errors import UserError, exit_on_user_error
-from experiments.exit_codes import REQUEUE, SIGNALLED, code_after, was_stopped
-from experiments.records import load_record
+from experiments.launch.exit_codes import REQUEUE, SIGNALLED, code_after, was_stopped
+from experiments.launch.processes import Children, Stopped, stopping_on_signals
 from experiments.runs import presentation as show
-from experiments.tables.runner import Children, Stopped, stopping_on_signals
+from experiments.runs.records import load_record
 from experiments.tuning.request import Request, parse_request
 from experiments.tuning.space import as_overrides
 from experiments.tuning.study import Claim, Study
+from experiments.util.errors import UserError, exit_on_user_error
 
 SHOWN_TRIALS = 5
 

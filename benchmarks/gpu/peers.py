@@ -18,7 +18,7 @@ def flash_softmax(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 def linear_attentions(log_decay: Tensor) -> dict[str, Attention]:
-    """flash-linear-attention's operators without a normaliser, with decay where the name says so; {} without fla.
+    """flash-linear-attention's operators without a normalizer, with decay where the name says so; {} without fla.
 
     They take (batch, length, heads, dim), which a transposed view of a layer's tensors is, and return the state as
     well. ``scale=1`` because they divide by the root of dim else.

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lrpe import LRPE
-from lrpe.backend import VARIABLE
+from lrpe.ops.backend import VARIABLE
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 

@@ -102,7 +102,7 @@ def attention_timings(length: int, dim: int) -> Iterator[Row]:
 
 def layer_timings() -> Iterator[Row]:
     """A layer forward and backward at length 512, in each backend."""
-    layer = LinearAttention(512, 8, encoding=encoding("orthogonal", 64, 8), normaliser="layernorm")
+    layer = LinearAttention(512, 8, encoding=encoding("orthogonal", 64, 8), normalizer="layernorm")
     layer = layer.to("cuda", torch.bfloat16)
     x = torch.randn(16, 512, 512, device="cuda", dtype=torch.bfloat16, requires_grad=True)
     run = both_ways(layer, x)
@@ -113,7 +113,7 @@ def layer_timings() -> Iterator[Row]:
 
 
 def step_timings() -> Iterator[Row]:
-    """A training step of the base language model without its optimiser, in each backend."""
+    """A training step of the base language model without its optimizer, in each backend."""
     options = {"name": "lrpe", "core": "orthogonal", "projection": "householder", "learn_angles": True, "seed": 0}
     model = DecoderLM(DecoderConfig.base(50_264, encoding=options)).cuda()
     tokens = torch.randint(4, 50_264, (16, 512), device="cuda")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from data_prep.core.request import Request
 from data_prep.images.folder import ImageFolder
 from data_prep.images.hub import HubImages
 from data_prep.images.preparation import RULES, ImageCorpus, PublishedImages
 from data_prep.images.source import ImageSource
-from data_prep.request import Request
 
 HUB_BYTES = 256 << 20
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from data_prep.errors import DataError
+from data_prep.core.errors import DataError
 
 TAIL = 1 << 16  # cameras and editors append data of their own behind a picture's end
 # Formats that end with a mark, whose absence means that the file was cut off.
@@ -18,8 +18,8 @@ ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND", "GIF": b"\x3b"}
 def decode(source: Path | bytes, name: str | None = None) -> Image.Image:
     """The image of a file or of its bytes, ready for eight-bit transforms.
 
-    Turned upright by its EXIF orientation; 16-bit grey scaled to 8 bits (PIL's own conversion would cut everything
-    above 255 to white); transparency laid on white; grey, palette and CMYK converted.
+    Turned upright by its EXIF orientation; 16-bit gray scaled to 8 bits (PIL's own conversion would cut everything
+    above 255 to white); transparency laid on white; gray, palette and CMYK converted.
 
     Args:
         source: path, or an encoded image.
@@ -47,7 +47,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 0xFFFF:
-            raise DataError("32-bit grey whose range of values is not known: convert it to 8 or 16 bits")
+            raise DataError("32-bit gray whose range of values is not known: convert it to 8 or 16 bits")
         image = Image.fromarray((values.astype(np.uint16) >> 8).astype(np.uint8))
     elif image.mode == "F":
         raise DataError("32-bit floats whose range of values is not known: convert it to 8 or 16 bits")

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from data_prep.errors import DataError
+from data_prep.core.errors import DataError
 
 WNID = re.compile(r"n\d{8}")
 

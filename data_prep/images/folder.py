@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from data_prep.errors import DataError
+from data_prep.core.errors import DataError
 from data_prep.images.decoding import decode, measure
 from data_prep.images.index import Entry, crc32_of
 from data_prep.images.source import Corrupt

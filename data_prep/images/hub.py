@@ -8,8 +8,8 @@ from typing import Any
 
 from PIL import Image
 
-from data_prep.errors import DataError
-from data_prep.hub import require_hub, unreachable
+from data_prep.core.errors import DataError
+from data_prep.core.hub import require_hub, unreachable
 from data_prep.images.decoding import decode, reason
 from data_prep.images.index import Entry, crc32_of
 from data_prep.images.source import Corrupt

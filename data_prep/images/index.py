@@ -18,9 +18,9 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from data_prep.errors import DataError
+from data_prep.core.errors import DataError
+from data_prep.core.manifest import load_manifest
 from data_prep.images.decoding import decode
-from data_prep.manifest import load_manifest
 
 COMMON = [
     ("label", pa.int32()),

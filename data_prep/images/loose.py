@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data_prep.errors import DataError
+from data_prep.core.errors import DataError
 from data_prep.images.decoding import decode
 from data_prep.images.folder import files, folders
 

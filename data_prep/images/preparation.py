@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.errors import DataError
+from data_prep.core.errors import DataError
+from data_prep.core.manifest import build_manifest, write_manifest
+from data_prep.core.progress import Progress
+from data_prep.core.workspace import check_disk
 from data_prep.images.index import Entry, IndexWriter
 from data_prep.images.source import Corrupt, ImageSource
-from data_prep.manifest import build_manifest, write_manifest
-from data_prep.progress import Progress
-from data_prep.workspace import check_disk
 
 INDEX_BYTES = 256 << 20
 SHOWN = 20
@@ -24,7 +24,7 @@ KEPT = 10_000
 
 RULES = {
     "classes": "numbered in the order of their names",
-    "decoding": "upright by EXIF; 16-bit grey scaled to 8 bits; transparency on white; RGB",
+    "decoding": "upright by EXIF; 16-bit gray scaled to 8 bits; transparency on white; RGB",
 }
 
 

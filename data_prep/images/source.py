@@ -18,7 +18,7 @@ class Corrupt:
 
 
 class ImageSource(Protocol):
-    """Splits of labelled images that can be read once.
+    """Splits of labeled images that can be read once.
 
     Attributes:
         column: ``path`` where images stay where they are, ``image`` where their bytes are to be kept.

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data_prep.prose import paragraphs
 from data_prep.pydoc import split_of
 from data_prep.sentence_tasks.examples import Examples
 from data_prep.sentence_tasks.task import Task
-from data_prep.standard_library import Document, library_documents
-from data_prep.text_source import SPLITS
+from data_prep.text.prose import paragraphs
+from data_prep.text.standard_library import Document, library_documents
+from data_prep.text.text_source import SPLITS
 
 ENDS = frozenset(".?!")
 WINDOW = 16
@@ -94,7 +94,7 @@ def order_examples(sentences: Iterable[Sentence]) -> list[tuple[str, str]]:
 def shuffle_locally(words: Sequence[str]) -> tuple[str, ...]:
     """Each window of sixteen words in reverse order; the first and the last word stay.
 
-    Neighbours change sides, so that a model has to know before from after; random orders ask the same in a way that
+    Neighbors change sides, so that a model has to know before from after; random orders ask the same in a way that
     takes a small model longer to learn.
     """
     inner = words[1:-1]

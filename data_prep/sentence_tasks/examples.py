@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from data_prep.errors import DataError
+from data_prep.core.errors import DataError
 from data_prep.sentence_tasks.task import SCORES, Task
 
 
@@ -34,7 +34,7 @@ class Examples:
 
 
 class ExampleSource(Protocol):
-    """Splits of labelled sentences that can be read one after another."""
+    """Splits of labeled sentences that can be read one after another."""
 
     splits: Sequence[str]
 

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from data_prep.errors import DataError
-from data_prep.hub import ROWS, load_splits, resolved_revision
+from data_prep.core.errors import DataError
+from data_prep.core.hub import ROWS, load_splits, resolved_revision
 from data_prep.sentence_tasks.examples import Examples
 from data_prep.sentence_tasks.task import Split, Task
 
@@ -53,7 +53,7 @@ class TaskHub:
             for column in sentences:
                 self._refuse_line_ends(split, places, column)
                 digest.update("".join(f"{sentence}\n" for sentence in column).encode("utf-8", "surrogatepass"))
-            labels = [self._label(value) for value in batch["label"]] if facts.labelled else None
+            labels = [self._label(value) for value in batch["label"]] if facts.labeled else None
             digest.update("".join(f"{label}\n" for label in labels or ()).encode())
             first += len(places)
             yield Examples(places, sentences, labels, self._indices(facts, batch))

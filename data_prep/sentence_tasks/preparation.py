@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.dictionary import UNKNOWN, Dictionary
-from data_prep.errors import DataError
-from data_prep.indexed_writer import IndexedWriter
-from data_prep.manifest import build_manifest, write_manifest
-from data_prep.progress import Progress
+from data_prep.core.errors import DataError
+from data_prep.core.manifest import build_manifest, write_manifest
+from data_prep.core.progress import Progress
 from data_prep.sentence_tasks.embedded import RULES as EMBEDDED_RULES
 from data_prep.sentence_tasks.examples import Examples, ExampleSource, refuse_bad, score_text
 from data_prep.sentence_tasks.task import Task
-from data_prep.tokens import Tokens
+from data_prep.text.dictionary import UNKNOWN, Dictionary
+from data_prep.text.indexed_writer import IndexedWriter
+from data_prep.text.tokens import Tokens
 
 RULES = {
-    "sentences": "tokenised one by one as the tokens' corpus was; </s> closes each; never cut",
+    "sentences": "tokenized one by one as the tokens' corpus was; </s> closes each; never cut",
     "labels": "GLUE's fixed order, not frequency; a score as the shortest number of single precision",
     "splits": "test splits of GLUE have no labels and keep GLUE's index",
 }
@@ -105,7 +105,7 @@ def _write_split(
         for found in source.examples(split):
             refuse_bad(task, found, source.label(split))
             for writer, sentences in zip(inputs, found.sentences, strict=True):
-                ids, sizes = tokens.dictionary.encode(tokens.tokenise(sentences))
+                ids, sizes = tokens.dictionary.encode(tokens.tokenize(sentences))
                 writer.add(ids, sizes)
                 counts.tokens += len(ids)
                 counts.unknown += int(np.count_nonzero(ids == UNKNOWN))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from data_prep.request import Request
+from data_prep.core.request import Request
 from data_prep.sentence_tasks.embedded import EmbeddedExamples
 from data_prep.sentence_tasks.examples import ExampleSource
 from data_prep.sentence_tasks.hub import TaskHub

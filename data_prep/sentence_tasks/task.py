@@ -18,7 +18,7 @@ class Split:
         hub: split of the hub's data set.
         rows: the official count; more than one where copies of the official data differ. Empty if none is published.
         columns: of a file that has no header.
-        labelled: whether labels are published.
+        labeled: whether labels are published.
         submission: file name that GLUE's server expects the predictions in, of its test splits.
         configuration: of the hub's data set, where it is not the task's own.
         optional: left out where a local folder does not have it.
@@ -28,7 +28,7 @@ class Split:
     hub: str = ""
     rows: tuple[int, ...] = ()
     columns: tuple[str, ...] | None = None
-    labelled: bool = True
+    labeled: bool = True
     submission: str | None = None
     configuration: str | None = None
     optional: bool = False

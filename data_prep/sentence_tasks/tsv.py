@@ -7,10 +7,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from data_prep.errors import DataError
+from data_prep.core.errors import DataError
 from data_prep.sentence_tasks.examples import Examples
 from data_prep.sentence_tasks.task import Split, Task
-from data_prep.text_source import LocalFiles
+from data_prep.text.text_source import LocalFiles
 
 INDEX_COLUMNS = ("index", "id")
 # GLUE's QQP has some two dozen lines that a line end inside a question broke; a file with more is another fault.
@@ -68,7 +68,7 @@ class TaskFiles:
     def _refuse_header(self, split: str, columns: tuple[str, ...]) -> None:
         facts = self._task.splits[split]
         wanted = [*self._task.sentences]
-        wanted += [self._task.label] if facts.labelled else []
+        wanted += [self._task.label] if facts.labeled else []
         wanted += [INDEX_COLUMNS[0]] if facts.submission else []
         for name in wanted:
             if name not in columns and not (name == INDEX_COLUMNS[0] and INDEX_COLUMNS[1] in columns):
@@ -99,7 +99,7 @@ class TaskFiles:
         return Examples(
             places,
             tuple([row[column(name)] for row in rows] for name in self._task.sentences),
-            [row[column(self._task.label)] for row in rows] if facts.labelled else None,
+            [row[column(self._task.label)] for row in rows] if facts.labeled else None,
             [row[column(index)] for row in rows] if facts.submission and index else None,
             len(faulty),
         )

@@ -18,13 +18,17 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from experiments.config.reach import LAUNCHER, refuse_reaching, refuse_sweeping
+from experiments.config.overrides import LAUNCHER, refuse_reaching, refuse_sweeping
 from experiments.config.schema import MAXIMUM, MINIMUM, RATES, SCHEMAS, check_common
-from experiments.errors import UserError, nearest
-from experiments.values import LARGEST, explain
+from experiments.util.errors import UserError, nearest
+from experiments.util.values import MAX_INT, explain
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
-OPEN = ("encoding.options", "attention.feature_map_options", "engine.fairseq")  # dictionaries that take further keys
+FREE_FORM_KEYS = (
+    "encoding.options",
+    "attention.feature_map_options",
+    "engine.fairseq",
+)  # dictionaries that take further keys
 
 
 def compose(overrides: list[str]) -> DictConfig:
@@ -95,8 +99,8 @@ def _check_values(typed: DictConfig, given: DictConfig) -> None:
                 raise UserError(f"{key}={word}: expected true or false")
         elif isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"{key}={value}: expected a finite number")
-        elif isinstance(value, int) and abs(value) > LARGEST:
-            raise UserError(f"{key}={value}: expected a number of at most {LARGEST}")
+        elif isinstance(value, int) and abs(value) > MAX_INT:
+            raise UserError(f"{key}={value}: expected a number of at most {MAX_INT}")
 
 
 def _check_overrides(overrides: list[str], sweeping: bool) -> None:
@@ -200,7 +204,7 @@ def _known(base: DictConfig, key: str) -> bool:
 
 
 def _is_open(key: str) -> bool:
-    return any(key.startswith(f"{parent}.") for parent in OPEN)
+    return any(key.startswith(f"{parent}.") for parent in FREE_FORM_KEYS)
 
 
 def _leaves(node: DictConfig, prefix: str = "") -> Iterator[str]:

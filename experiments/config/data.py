@@ -6,9 +6,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from data_prep import TASKS, load_manifest, prepare, prepare_task
-from data_prep.errors import DataError
-from experiments.errors import UserError
+from data_prep.api import TASKS, load_manifest, prepare, prepare_task
+from data_prep.core.errors import DataError
+from experiments.util.errors import UserError
 
 EMBEDDED = ("pydoc", "pydoc_bpe", "digits")  # need no download, so they are prepared on first use
 

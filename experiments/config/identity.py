@@ -10,10 +10,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from data_prep.manifest import sha256_of
+from data_prep.core.manifest import sha256_of
 from experiments.config.data import data_identity
 from experiments.config.pretraining import pretraining_config
-from experiments.errors import UserError
+from experiments.util.errors import UserError
 
 START_KEYS = ("start", "identity", "sha256")  # what a start is known by
 

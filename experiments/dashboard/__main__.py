@@ -19,13 +19,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from experiments.arguments import parse
 from experiments.dashboard.page import make_page
 from experiments.dashboard.server import make_server
 from experiments.dashboard.snapshot import link_to, make_snapshot
 from experiments.dashboard.store import RunStore
-from experiments.errors import UserError, exit_on_user_error
-from experiments.files import write_atomically
+from experiments.util.arguments import parse
+from experiments.util.errors import UserError, exit_on_user_error
+from experiments.util.files import write_atomically
 
 PORT = 8265
 TITLE = "lrpe runs"

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from experiments.dashboard.page import make_page
 from experiments.dashboard.snapshot import make_snapshot, to_json
 from experiments.dashboard.store import FILES, RunStore
-from experiments.errors import UserError
+from experiments.util.errors import UserError
 
 LOOPBACK = "127.0.0.1"
 _OWN_NAMES = ("127.0.0.1", "localhost", "[::1]")

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.nested import flatten
-from experiments.plain_yaml import read_mapping
+from experiments.util.files import flatten
+from experiments.util.plain_yaml import read_mapping
 
 _ABSENT = -1
 # Prose, and checksums that data.identity already stands for.

@@ -17,9 +17,8 @@ import numpy as np
 
 from experiments.dashboard.settings import difference_table
 from experiments.dashboard.store import Run
-from experiments.files import finite
-from experiments.nested import flatten
-from experiments.records import now
+from experiments.runs.records import now
+from experiments.util.files import finite, flatten
 
 FORMAT = 1
 _FIELDS = ("tokens_per_second", "peak_memory_bytes", "wall_seconds", "updates", "tokens", "error")

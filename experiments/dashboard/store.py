@@ -11,8 +11,8 @@ from typing import Any
 
 from experiments.dashboard.curves import Curve, curves_of
 from experiments.dashboard.settings import manifest_settings, read_config
-from experiments.errors import UserError
-from experiments.records import RunFolder, load_record
+from experiments.runs.records import RunFolder, load_record
+from experiments.util.errors import UserError
 
 FILES = ("record.json", "config.yaml", "history.jsonl")
 UNREADABLE = "unreadable"  # beside a record's own statuses

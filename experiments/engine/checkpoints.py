@@ -21,7 +21,7 @@ from omegaconf import DictConfig, ListConfig
 from omegaconf.base import ContainerMetadata, Metadata
 from omegaconf.nodes import AnyNode
 
-from experiments.errors import UserError
+from experiments.util.errors import UserError
 
 LAST, BEST = "checkpoint_last.pt", "checkpoint_best.pt"
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from experiments.engine import checkpoints
 from experiments.engine.families import family_of
 from experiments.engine.run import quiet
-from experiments.errors import UserError
-from experiments.plain_yaml import read_mapping
+from experiments.util.errors import UserError
+from experiments.util.plain_yaml import read_mapping
 from lrpe.encodings.base import Encoding
 from lrpe.encodings.spe import SPE
 

@@ -9,10 +9,10 @@ from typing import Any
 from fairseq import checkpoint_utils, tasks, utils
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from data_prep import check
-from data_prep.errors import DataError
+from data_prep.api import check
+from data_prep.core.errors import DataError
 from experiments.engine import checkpoints
-from experiments.errors import UserError
+from experiments.util.errors import UserError
 
 
 def load(path: Path, data: Path | None = None, *, text: bool = True) -> tuple[Any, DictConfig, Any]:

@@ -19,7 +19,7 @@ class AttentionFields(FairseqDataclass):
     attention: str = field(default="linear", metadata={"help": "linear or softmax"})
     feature_map: str = field(default="1+elu", metadata={"help": "of linear attention"})
     feature_map_options: str = field(default="{}", metadata={"help": "JSON"})
-    normaliser: str = field(default="layernorm", metadata={"help": "denominator, layernorm or rmsnorm"})
+    normalizer: str = field(default="layernorm", metadata={"help": "denominator, layernorm or rmsnorm"})
     mask_padding: bool = field(default=True, metadata={"help": "padded keys contribute nothing"})
     encoding: str = field(default="none", metadata={"help": "name in lrpe.encodings"})
     encoding_options: str = field(default="{}", metadata={"help": "JSON"})

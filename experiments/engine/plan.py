@@ -11,8 +11,8 @@ from omegaconf import DictConfig
 
 from experiments.engine.families import Counting, family_of
 from experiments.engine.translate import accumulation
-from experiments.errors import UserError
-from experiments.records import find_runs
+from experiments.runs.records import find_runs
+from experiments.util.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def make_plan(config: DictConfig, world_size: int) -> Plan:
     brought = {name: p for name, p in parameters.items() if family.brought_by_encoding(name)}
     total = sum(parameter.numel() for parameter in parameters.values())
     counting, updates = family.counting(config), family.updates(config)
-    seconds, basis = _seconds_an_update(config, total, counting)
+    seconds, basis = _seconds_per_update(config, total, counting)
     return Plan(
         parameters=total,
         checkpoint_bytes=4 * family.numbers_per_parameter(config) * total,
@@ -95,7 +95,7 @@ def make_plan(config: DictConfig, world_size: int) -> Plan:
     )
 
 
-def _seconds_an_update(config: DictConfig, parameters: int, counting: Counting) -> tuple[float, str]:
+def _seconds_per_update(config: DictConfig, parameters: int, counting: Counting) -> tuple[float, str]:
     similar = [
         record["wall_seconds"] / record[counting.unit]
         for record in find_runs(Path(config.paths.results), config.experiment.name)

@@ -15,9 +15,9 @@ from fairseq_cli.train import main as fairseq_main
 from omegaconf import DictConfig
 
 from experiments.engine import checkpoints, numbers, optimizer  # noqa: F401 - the optimizer registers itself
-from experiments.engine.compatibility import LOGGER
+from experiments.engine.patches import LOGGER
 from experiments.engine.progress import Row, RunProgress
-from experiments.engine.stopping import Stopping
+from experiments.engine.signals import Stopping
 
 
 def train(fairseq: DictConfig, log: Path, progress: RunProgress, stopping: Stopping, engine: DictConfig) -> None:

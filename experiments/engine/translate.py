@@ -11,13 +11,13 @@ from fairseq.dataclass.utils import omegaconf_no_object_check
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from experiments.engine.device import Place
+from experiments.engine.distributed import DistributedContext
 from experiments.engine.families import Family, family_of
-from experiments.errors import UserError, nearest
+from experiments.util.errors import UserError, nearest
 
 NEVER = 1_000_000_000
 # Keys of fairseq's that import code, or start from weights that no identity knows.
-CLOSED = {
+FORBIDDEN_FAIRSEQ_KEYS = {
     "common.user_dir": "it imports code",
     "checkpoint.restore_file": "a run resumes from its own checkpoints; pretraining.checkpoint starts from others",
     "checkpoint.finetune_from_model": "use pretraining.checkpoint to start from other weights",
@@ -47,7 +47,7 @@ def accumulation(config: DictConfig, world_size: int) -> tuple[int, int]:
     return samples, share // samples
 
 
-def fairseq_config(config: DictConfig, folder: Path, place: Place) -> DictConfig:
+def fairseq_config(config: DictConfig, folder: Path, place: DistributedContext) -> DictConfig:
     """The FairseqConfig of one run.
 
     Args:
@@ -131,7 +131,7 @@ def _schedule(config: DictConfig, family: Family) -> dict[str, Any]:
     return {**schedule, "warmup_init_lr": recipe.warmup_init_learning_rate}
 
 
-def _distributed(place: Place) -> dict[str, Any]:
+def _distributed(place: DistributedContext) -> dict[str, Any]:
     section: dict[str, Any] = {"distributed_world_size": place.world_size, "distributed_no_spawn": True}
     if place.world_size > 1:
         section |= {
@@ -152,7 +152,7 @@ def _merge_extra(merged: DictConfig, extra: dict[str, Any]) -> None:
         if values is not None and not isinstance(values, dict):
             raise UserError(f"engine.fairseq.{section}={values}: expected keys of fairseq's section {section}")
         for key, value in (values or {}).items():
-            if key == "_name" or (reason := CLOSED.get(f"{section}.{key}")):
+            if key == "_name" or (reason := FORBIDDEN_FAIRSEQ_KEYS.get(f"{section}.{key}")):
                 why = "the family chooses it" if key == "_name" else reason
                 raise UserError(f"engine.fairseq.{section}.{key}: this key is closed: {why}; leave it out")
             if key not in merged[section]:

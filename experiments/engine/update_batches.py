@@ -22,9 +22,9 @@ class UpdateBatches:
         """Samples an update; 0 leaves the order to fairseq, as its own commands expect."""
         raise NotImplementedError
 
-    def epoch_batches(self, samples: int, samples_a_pass: int, seed: int, epoch: int) -> list[np.ndarray]:
+    def epoch_batches(self, samples: int, samples_per_pass: int, seed: int, epoch: int) -> list[np.ndarray]:
         """The batches of an epoch of the training data; see :func:`update_batches`."""
-        return update_batches(samples, self.samples_per_update, samples_a_pass, seed, epoch)
+        return update_batches(samples, self.samples_per_update, samples_per_pass, seed, epoch)
 
     def get_batch_iterator(
         self,
@@ -62,20 +62,22 @@ class UpdateBatches:
 
 
 def update_batches(
-    samples: int, samples_an_update: int, samples_a_pass: int, seed: int, epoch: int
+    samples: int, samples_per_update: int, samples_per_pass: int, seed: int, epoch: int
 ) -> list[np.ndarray]:
     """The batches of an epoch: a random order of all samples, cut into updates, each cut into passes.
 
     fairseq deals the batches out to the devices in turn and groups each device's by ``update_freq``, so that, with
-    devices x passes x samples_a_pass = samples_an_update, an update gets its own batches back. The last update of an
+    devices x passes x samples_per_pass = samples_per_update, an update gets its own batches back. The last update of an
     epoch may be smaller.
     """
     with data_utils.numpy_seed(seed, epoch):
         order = np.random.permutation(samples)
-    return divide(order, samples_an_update, samples_a_pass)
+    return divide(order, samples_per_update, samples_per_pass)
 
 
-def divide(order: np.ndarray, samples_an_update: int, samples_a_pass: int) -> list[np.ndarray]:
+def divide(order: np.ndarray, samples_per_update: int, samples_per_pass: int) -> list[np.ndarray]:
     """Samples in an order, cut into updates, each cut into passes."""
-    updates = np.split(order, range(samples_an_update, len(order), samples_an_update))
-    return [part for update in updates for part in np.split(update, range(samples_a_pass, len(update), samples_a_pass))]
+    updates = np.split(order, range(samples_per_update, len(order), samples_per_update))
+    return [
+        part for update in updates for part in np.split(update, range(samples_per_pass, len(update), samples_per_pass))
+    ]

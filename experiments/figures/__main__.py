@@ -23,14 +23,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.arguments import parse
-from experiments.errors import UserError, exit_on_user_error, nearest
 from experiments.figures import cost, cost_benchmark
 from experiments.figures.curves import Series, draw_training_curves
 from experiments.figures.groups import Setting, group_runs
 from experiments.figures.kernel import draw_kernels
 from experiments.figures.length import draw_quality_against_length
 from experiments.runs import Selection, StoredRun
+from experiments.util.arguments import parse
+from experiments.util.errors import UserError, exit_on_user_error, nearest
 
 KINDS = ("curves", "length", "cost", "kernel")
 

@@ -10,9 +10,9 @@ from typing import Any
 from experiments.config import compose
 from experiments.figures import style
 from experiments.figures.cost_benchmark import SOFTMAX
-from experiments.nested import flatten
 from experiments.runs.comparison import is_place
 from experiments.runs.store import StoredRun
+from experiments.util.files import flatten
 
 # label -> length -> seconds a token, with what was measured and on which machine.
 Costs = Mapping[str, Mapping[int, float]]

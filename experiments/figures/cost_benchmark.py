@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.errors import UserError
-from experiments.files import write_atomically
-from experiments.manifest import ROOT, git_state, hardware, package_versions
-from experiments.records import now
+from experiments.runs.provenance import ROOT, git_state, package_versions
+from experiments.runs.records import now
+from experiments.util.errors import UserError
+from experiments.util.files import write_atomically
+from experiments.util.hardware import hardware
 
 SCHEMA = 1
 LENGTHS = (256, 512, 1024, 2048, 4096)
@@ -42,7 +43,7 @@ def measure(
     from lrpe.attention import LinearAttention, SoftmaxAttention
 
     layers = {
-        label: LinearAttention(EMBED_DIM, NUM_HEADS, encoding=dict(encoding), normaliser="layernorm", causal=True)
+        label: LinearAttention(EMBED_DIM, NUM_HEADS, encoding=dict(encoding), normalizer="layernorm", causal=True)
         for label, encoding in encodings.items()
     }
     layers[SOFTMAX] = SoftmaxAttention(EMBED_DIM, NUM_HEADS, encoding={"name": "none"}, causal=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.nested import flatten
 from experiments.runs.comparison import is_place
 from experiments.runs.store import StoredRun
+from experiments.util.files import flatten
 
 SHOWN_KEYS = 2
 # Names of what stands beside them in full, and protocols that were not chosen.
@@ -54,25 +54,23 @@ def group_runs(runs: Sequence[StoredRun]) -> list[Setting]:
             keys = run.keys
             key = keys["experiment"], keys["profile"], keys["protocol"], keys["data"]
             settings.setdefault(key, {}).setdefault(keys["identity"], []).append(run)
-    labelled = {key: _label(list(found.values())) for key, found in settings.items()}
-    looks = {
-        label: place for place, label in enumerate(sorted({name for found in labelled.values() for name in found}))
-    }
+    labeled = {key: _label(list(found.values())) for key, found in settings.items()}
+    looks = {label: place for place, label in enumerate(sorted({name for found in labeled.values() for name in found}))}
     return [
         Setting(*key, tuple(Group(label, tuple(seeds), looks[label]) for label, seeds in sorted(found.items())))
-        for key, found in sorted(labelled.items())
+        for key, found in sorted(labeled.items())
     ]
 
 
 def _label(groups: Sequence[list[StoredRun]]) -> dict[str, list[StoredRun]]:
     """Each group under its encoding's name; of several with one encoding, the config keys that differ are named."""
-    labelled: dict[str, list[StoredRun]] = {}
+    labeled: dict[str, list[StoredRun]] = {}
     for seeds in groups:
         encoding = seeds[0].keys["encoding"]
         twins = [other for other in groups if other[0].keys["encoding"] == encoding]
         label = encoding if len(twins) == 1 else f"{encoding} ({_apart(seeds[0], twins)})"
-        labelled[label if label not in labelled else f"{label} {seeds[0].keys['identity']}"] = seeds
-    return labelled
+        labeled[label if label not in labeled else f"{label} {seeds[0].keys['identity']}"] = seeds
+    return labeled
 
 
 def _apart(run: StoredRun, twins: Sequence[list[StoredRun]]) -> str:

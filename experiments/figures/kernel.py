@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from experiments.errors import UserError
 from experiments.figures import style
 from experiments.figures.groups import Setting
+from experiments.util.errors import UserError
 
 DISTANCES = 128
-# Blue to red through white, which every kind of colour vision orders; zero is white.
-COLOUR_MAP = "RdBu_r"
+# Blue to red through white, which every kind of color vision orders; zero is white.
+COLOR_MAP = "RdBu_r"
 
 
 def draw_kernels(setting: Setting, stem: Path, say: Callable[[str], None]) -> list[Path]:
@@ -40,7 +40,7 @@ def draw_heat_map(kernels: Sequence[tuple[str, np.ndarray]], stem: Path, title: 
             image = axes.imshow(
                 values,
                 aspect="auto",
-                cmap=COLOUR_MAP,
+                cmap=COLOR_MAP,
                 vmin=-1,
                 vmax=1,
                 interpolation="nearest",

@@ -1,4 +1,4 @@
-"""What all figures share: a palette for any colour vision, line styles for print in grey, files that repeat."""
+"""What all figures share: a palette for any color vision, line styles for print in gray, files that repeat."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
-from experiments.files import write_atomically
+from experiments.util.files import write_atomically
 
-# Okabe and Ito's palette, which readers with any colour vision can tell apart; line styles for print in grey.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Okabe and Ito's palette, which readers with any color vision can tell apart; line styles for print in gray.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
 BAND_OPACITY = 0.18
 WIDE = 8  # times the smallest value
@@ -32,10 +32,10 @@ FORMATS = tuple(_METADATA)
 
 
 def look(index: int) -> dict[str, Any]:
-    """Colour and line style of the ``index``-th line; 21 differ, and the first seven in both."""
-    # Colours and styles have the same period; shifting the styles each round keeps pairs distinct.
-    style = STYLES[(index + index // len(COLOURS)) % len(STYLES)]
-    return {"color": COLOURS[index % len(COLOURS)], "linestyle": style}
+    """Color and line style of the ``index``-th line; 21 differ, and the first seven in both."""
+    # Colors and styles have the same period; shifting the styles each round keeps pairs distinct.
+    style = STYLES[(index + index // len(COLORS)) % len(STYLES)]
+    return {"color": COLORS[index % len(COLORS)], "linestyle": style}
 
 
 @contextmanager

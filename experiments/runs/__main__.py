@@ -23,11 +23,11 @@ from typing import Any
 
 from rich.console import Console
 
-from experiments.arguments import parse
-from experiments.errors import UserError, exit_on_user_error, nearest
 from experiments.runs import comparison, dataframe, listing, pruning, showing, verification
-from experiments.runs.presentation import make_console
 from experiments.runs.selection import Selection
+from experiments.util.arguments import parse
+from experiments.util.console import make_console
+from experiments.util.errors import UserError, exit_on_user_error, nearest
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from experiments.nested import flatten
 from experiments.runs import presentation as show
 from experiments.runs.naming import find_run
 from experiments.runs.selection import Selection
 from experiments.runs.store import NUMBERS, StoredRun
+from experiments.util.files import flatten
 
 # Where and how fast a run was made: nothing here enters its identity (experiments.config.identity).
 PLACES = ("paths", "tracker", "engine", "data.folder", "seed")

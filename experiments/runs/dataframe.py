@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from experiments.errors import UserError
-from experiments.files import write_atomically
-from experiments.nested import flatten
 from experiments.runs import presentation as show
 from experiments.runs.selection import Selection
 from experiments.runs.store import KEYS, NUMBERS, StoredRun, scan
+from experiments.util.errors import UserError
+from experiments.util.files import flatten, write_atomically
 
 if TYPE_CHECKING:
     import pandas

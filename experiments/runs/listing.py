@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.text import Text
 
-from experiments.errors import UserError, nearest
 from experiments.runs import presentation as show
 from experiments.runs.selection import Selection
 from experiments.runs.store import STATES, StoredRun
+from experiments.util.errors import UserError, nearest
 
 ERROR_LENGTH = 70
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from experiments.errors import UserError
 from experiments.runs.store import StoredRun, open_run, scan
+from experiments.util.errors import UserError
 
 SHOWN = 6
 _SEED = re.compile(r"(?:seed)?(\d+)$")

@@ -10,11 +10,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from experiments.errors import UserError
-from experiments.locks import hold, holder_file, lock_file
 from experiments.runs import presentation as show
+from experiments.runs.locks import hold, holder_file, lock_file
 from experiments.runs.selection import Selection
 from experiments.runs.store import StoredRun, open_run
+from experiments.util.errors import UserError
 
 PRUNED = ("failed", "dead")
 

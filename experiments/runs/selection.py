@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from experiments.config.compose import CONF
-from experiments.errors import UserError, nearest
 from experiments.runs.store import STATES, StoredRun, scan
+from experiments.util.errors import UserError, nearest
 
 FILTERS = ("experiment", "encoding", "protocol", "profile", "data", "seed", "status")
 

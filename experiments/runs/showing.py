@@ -9,12 +9,12 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from experiments.errors import UserError
-from experiments.nested import flatten
 from experiments.runs import presentation as show
 from experiments.runs.naming import find_run
 from experiments.runs.selection import Selection
 from experiments.runs.store import StoredRun
+from experiments.util.errors import UserError
+from experiments.util.files import flatten
 
 
 @dataclass

@@ -9,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from experiments.errors import UserError
-from experiments.plain_yaml import read_mapping
-from experiments.records import STATUSES, Record, RunFolder, load_record
+from experiments.runs.records import STATUSES, Record, RunFolder, load_record
+from experiments.util.errors import UserError
+from experiments.util.plain_yaml import read_mapping
 
 # A record's status, and what only a look at the folder tells: `dead` says running and nobody holds its lock (it was
 # killed; the same command resumes it), `broken` has no readable record.

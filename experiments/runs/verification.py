@@ -9,12 +9,12 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from experiments.checksums import FIELD, file_checksum, record_checksum
 from experiments.config import recorded_identity
-from experiments.errors import UserError
 from experiments.runs import presentation as show
 from experiments.runs.selection import Selection
 from experiments.runs.store import StoredRun
+from experiments.util.errors import UserError
+from experiments.util.files import FIELD, file_checksum, record_checksum
 
 TOLERANCE = 0.1  # of a validation loss that is measured twice: masks or noise may be drawn anew
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from experiments.records import Record
+from experiments.runs.records import Record
 from experiments.tables.comparison import paired_p_value, ranks
 from experiments.tables.reference import Figure
 from experiments.tables.spec import Column, Row, TableSpec

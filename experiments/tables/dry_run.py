@@ -6,10 +6,10 @@ import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from experiments.runs.presentation import duration
 from experiments.tables.estimate import Estimates, total
 from experiments.tables.measurements import missing_measurements
 from experiments.tables.plan import Job, Needed, Plan
+from experiments.util.console import duration
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:

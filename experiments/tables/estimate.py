@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.records import Record, load_record
 from experiments.runs import StoredRun, scan
+from experiments.runs.records import Record, load_record
 from experiments.tables.plan import Job, Needed
 
 # What an update's cost depends on beside the encoding; all of it has to be the same for a record to say anything.
-SAME = (
+COST_KEYS = (
     "experiment.name", "task.name", "data.name", "attention.name", "model.num_layers", "model.embed_dim",
     "model.ffn_dim", "model.num_heads", "recipe.batch_size", "recipe.tokens_per_sample", "recipe.max_length",
     "recipe.precision",
@@ -49,7 +49,7 @@ class Estimates:
         runs = [
             run
             for run in self._runs.get(str(_value(config, "experiment.name")), [])
-            if all(_value(self._config(run), key) == _value(config, key) for key in SAME)
+            if all(_value(self._config(run), key) == _value(config, key) for key in COST_KEYS)
         ]
         encoding = _value(config, "encoding.name")
         alike = [run for run in runs if _value(self._config(run), "encoding.name") == encoding]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from experiments.files import write_atomically
 from experiments.tables.aggregate import Results
 from experiments.tables.comma_separated import render_csv
 from experiments.tables.grid import Grid
 from experiments.tables.html import render_html
 from experiments.tables.latex import render_latex
 from experiments.tables.markdown import render_markdown
+from experiments.util.files import write_atomically
 
 
 def write_table(stem: Path, results: Results, grid: Grid) -> list[Path]:

@@ -6,8 +6,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.lengths import beyond_positions, lacking, length_of
-from experiments.records import Record, load_record
+from experiments.runs.lengths import beyond_positions, lacking, length_of
+from experiments.runs.records import Record, load_record
 from experiments.tables.plan import Job, Plan
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.errors import UserError
-from experiments.records import Record, load_record
+from experiments.runs.records import Record, load_record
 from experiments.tables.request import Request
 from experiments.tables.spec import Column, Row, TableSpec
+from experiments.util.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from experiments.records import Record
+from experiments.runs.records import Record
 from experiments.tables.aggregate import Results
 
 SHOWN_PACKAGES = ("lrpe", "torch", "fairseq-fixed", "fairseq", "numpy")

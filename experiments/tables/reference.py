@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experiments.errors import UserError, exit_on_user_error
 from experiments.tables.spec import CONF, ROOT, TableSpec, load_table, table_names
 from experiments.tables.yaml_files import read_yaml, refuse_unknown
+from experiments.util.errors import UserError, exit_on_user_error
 
 PAPER = ROOT / "results" / "paper"
 KEYS = ("paper", "table", "page", "read_from", "data", "rows")

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.config.reach import MOST_RUNS
-from experiments.errors import UserError, nearest
+from experiments.config.overrides import MAX_SWEEP_RUNS
 from experiments.tables.spec import CONF, table_names
+from experiments.util.errors import UserError, nearest
 
 OWN_KEYS = ("table", "profile", "protocol", "seeds", "rows", "columns", "jobs", "dry_run", "render_only")
 # Overrides of these say where and how to run, not what: the table keeps its name.
@@ -149,8 +149,8 @@ def _seeds(value: str) -> tuple[int, ...]:
 
 def _positive(key: str, value: str) -> int:
     number = value.strip("[]")
-    if not number.isdecimal() or not 1 <= int(number) <= MOST_RUNS:
-        raise UserError(f"{key}={value}: expected a whole number of at least 1 and at most {MOST_RUNS}")
+    if not number.isdecimal() or not 1 <= int(number) <= MAX_SWEEP_RUNS:
+        raise UserError(f"{key}={value}: expected a whole number of at least 1 and at most {MAX_SWEEP_RUNS}")
     return int(number)
 
 

@@ -7,8 +7,8 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from experiments.errors import UserError, nearest
 from experiments.tables.yaml_files import read_yaml, refuse_unknown
+from experiments.util.errors import UserError, nearest
 
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "conf" / "table"

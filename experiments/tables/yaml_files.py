@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from experiments.errors import UserError, nearest
-from experiments.plain_yaml import read_text
+from experiments.util.errors import UserError, nearest
+from experiments.util.plain_yaml import read_text
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from optuna.distributions import BaseDistribution
 
 from experiments.config import compose
-from experiments.errors import UserError, nearest
 from experiments.runs.comparison import is_place
 from experiments.tuning.space import as_overrides, corners, is_varied, parse_distribution
+from experiments.util.errors import UserError, nearest
 
 OWN_KEYS = ("study", "trials", "metric", "direction", "sampler_seed")
 METRIC = "valid_loss"  # every family has it

@@ -13,7 +13,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from experiments.errors import UserError, nearest
+from experiments.util.errors import UserError, nearest
 
 _CALL = re.compile(r"(\w+)\((.*)\)$", re.DOTALL)
 KINDS: dict[str, Callable[[Any, Any], BaseDistribution]] = {

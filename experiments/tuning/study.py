@@ -12,10 +12,10 @@ import optuna
 from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, TrialState
 
-from experiments.errors import UserError
-from experiments.locks import hold, is_held
+from experiments.runs.locks import hold, is_held
 from experiments.tuning.request import Request
 from experiments.tuning.space import describe
+from experiments.util.errors import UserError
 
 PATIENCE_SECONDS = 60.0
 

@@ -9,21 +9,21 @@ import torch
 from torch import Tensor, nn
 
 from lrpe.attention.feature_maps import build_feature_map
+from lrpe.attention.layer import AttentionLayer, check_padding, head_dim_of
 from lrpe.attention.norms import LayerNorm, RMSNorm
-from lrpe.attention.projections import AttentionLayer, check_padding, head_dim_of
-from lrpe.backend import MAX_KERNEL_DIM, runs_triton
 from lrpe.encodings.base import Encoding
 from lrpe.encodings.lrpe import LRPE
 from lrpe.ops import LinearAttentionState, linear_attention
+from lrpe.ops.backend import MAX_KERNEL_DIM, runs_triton
 
-NORMALISERS = ("denominator", "layernorm", "rmsnorm")
+NORMALIZERS = ("denominator", "layernorm", "rmsnorm")
 DENOMINATORS = ("encoded", "plain")
 
 
 class LinearAttention(AttentionLayer):
     """y = W_o norm(sum_t g^(s-t) <M_s phi(W_q x_s), M_t phi(W_k x_t)> W_v x_t).
 
-    The feature map comes first and the encoding after it; no 1/sqrt(d). With ``normaliser="denominator"`` the sum is
+    The feature map comes first and the encoding after it; no 1/sqrt(d). With ``normalizer="denominator"`` the sum is
     divided by the same sum without values, clamped at ``eps``; ``layernorm`` and ``rmsnorm`` act on the concatenated
     heads and need no denominator, which rotated, possibly negative scores make unstable (Qin et al. 2023; the authors'
     published layer).
@@ -32,11 +32,11 @@ class LinearAttention(AttentionLayer):
         embed_dim, num_heads: width, and heads that it is divided into.
         encoding: an :class:`lrpe.encodings.Encoding`, a mapping ``{"name": ..., **options}``, or None.
         feature_map, feature_map_options: see :mod:`lrpe.attention.feature_maps`.
-        normaliser: ``denominator``, ``layernorm`` or ``rmsnorm``.
+        normalizer: ``denominator``, ``layernorm`` or ``rmsnorm``.
         causal: attend to the past only.
         bias: of the four projections.
         output_bias: of the last of them alone; None: as the others.
-        free_tokens: the first tokens that have no position, such as a class token (not causal only).
+        prefix_tokens: the first tokens that have no position, such as a class token (not causal only).
         eps: smallest denominator.
         denominator_from: ``encoded`` (published language models) or ``plain`` features (published image models).
         mask_padding: False ignores ``key_padding_mask``, as the published layer does.
@@ -44,7 +44,7 @@ class LinearAttention(AttentionLayer):
 
     Attributes:
         clamped: Int64[2], the denominators that were clamped in training and all of them, added up until somebody sets
-            them to zero; None under another normaliser. No part of the state that is saved.
+            them to zero; None under another normalizer. No part of the state that is saved.
     """
 
     clamped: Tensor | None
@@ -57,32 +57,32 @@ class LinearAttention(AttentionLayer):
         encoding: Encoding | Mapping[str, Any] | None = None,
         feature_map: str = "1+elu",
         feature_map_options: Mapping[str, Any] | None = None,
-        normaliser: str = "denominator",
+        normalizer: str = "denominator",
         causal: bool = True,
         bias: bool = True,
         output_bias: bool | None = None,
-        free_tokens: int = 0,
+        prefix_tokens: int = 0,
         eps: float = 1e-6,
         denominator_from: str = "encoded",
         mask_padding: bool = True,
         chunk_size: int = 64,
     ) -> None:
-        if normaliser not in NORMALISERS:
-            raise ValueError(f"normaliser={normaliser!r}: expected one of {', '.join(NORMALISERS)}")
+        if normalizer not in NORMALIZERS:
+            raise ValueError(f"normalizer={normalizer!r}: expected one of {', '.join(NORMALIZERS)}")
         if denominator_from not in DENOMINATORS:
             raise ValueError(f"denominator_from={denominator_from!r}: expected one of {', '.join(DENOMINATORS)}")
         features = build_feature_map(feature_map, head_dim_of(embed_dim, num_heads), **(feature_map_options or {}))
-        super().__init__(embed_dim, num_heads, encoding, causal, bias, features.output_dim, output_bias, free_tokens)
+        super().__init__(embed_dim, num_heads, encoding, causal, bias, features.output_dim, output_bias, prefix_tokens)
         self.feature_map = features
-        self.normaliser, self.denominator_from, self.mask_padding = normaliser, denominator_from, mask_padding
+        self.normalizer, self.denominator_from, self.mask_padding = normalizer, denominator_from, mask_padding
         self.eps, self.chunk_size = eps, chunk_size
-        if self.encoding.one_sided_decay and not causal and normaliser != "denominator":
+        if self.encoding.one_sided_decay and not causal and normalizer != "denominator":
             raise ValueError("a one-sided decay of a bidirectional layer is defined by its denominator alone")
-        divides = normaliser == "denominator"
+        divides = normalizer == "denominator"
         self.register_buffer("clamped", torch.zeros(2, dtype=torch.int64) if divides else None, persistent=False)
         self.norm: nn.Module = nn.Identity()
         if not divides:
-            self.norm = (LayerNorm if normaliser == "layernorm" else RMSNorm)(embed_dim, eps=1e-5)
+            self.norm = (LayerNorm if normalizer == "layernorm" else RMSNorm)(embed_dim, eps=1e-5)
 
     def forward(self, x: Tensor, *, key_padding_mask: Tensor | None = None, positions: Tensor | None = None) -> Tensor:
         """``(batch, length, embed_dim)`` -> the same; ``key_padding_mask`` is True at padding, ``(batch, length)``."""
@@ -125,15 +125,15 @@ class LinearAttention(AttentionLayer):
         offset = state.position if state else 0
         query, key, value = self.project(x)
         dtype = value.dtype
-        if self.normaliser != "denominator" and dtype == torch.float16:
-            # float16 ends at 65,504, which sums over some thousand tokens pass before they are normalised
+        if self.normalizer != "denominator" and dtype == torch.float16:
+            # float16 ends at 65,504, which sums over some thousand tokens pass before they are normalized
             query, key, value = query.float(), key.float(), value.float()
         plain_query = self.feature_map(query, offset=offset, is_query=True)
         plain_key = self.feature_map(key, offset=offset, is_query=False)
         if positions is None and self._fuses(plain_query, plain_key, value):
             return self._attend_fused(plain_query, plain_key, value, state, offset, mask, keep_state, dtype)
         query, key = self.encode(plain_query, plain_key, positions=positions, offset=offset)
-        plain = self.normaliser == "denominator" and self.denominator_from == "plain"
+        plain = self.normalizer == "denominator" and self.denominator_from == "plain"
         result = linear_attention(
             query,
             key,
@@ -141,7 +141,7 @@ class LinearAttention(AttentionLayer):
             causal=self.causal,
             log_decay=self.encoding.log_decay,
             one_sided_decay=self.encoding.one_sided_decay,
-            denominator=self.normaliser == "denominator",
+            denominator=self.normalizer == "denominator",
             eps=self.eps,
             clamped=self.clamped if self.training else None,
             key_padding_mask=mask,
@@ -158,7 +158,7 @@ class LinearAttention(AttentionLayer):
         """Whether one kernel can encode and attend."""
         if not (self.causal and isinstance(self.encoding, LRPE) and self.encoding.ndim == 1):
             return False
-        own = self.normaliser == "denominator" and self.denominator_from == "plain"
+        own = self.normalizer == "denominator" and self.denominator_from == "plain"
         if own or self.encoding.kernel_layout is None or value.shape[-1] > MAX_KERNEL_DIM:
             return False
         return runs_triton(query, key, value)
@@ -183,7 +183,7 @@ class LinearAttention(AttentionLayer):
             phases=self.encoding.phases(),
             offset=offset,
             log_decay=self.encoding.log_decay,
-            denominator=self.normaliser == "denominator",
+            denominator=self.normalizer == "denominator",
             eps=self.eps,
             clamped=self.clamped if self.training else None,
             key_padding_mask=mask,

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lrpe.attention.projections import AttentionLayer, check_padding, head_dim_of
+from lrpe.attention.layer import AttentionLayer, check_padding, head_dim_of
 from lrpe.encodings.base import Encoding
 
 
@@ -37,7 +37,7 @@ class SoftmaxAttention(AttentionLayer):
     decay is one-sided.
 
     Args:
-        embed_dim, num_heads, encoding, causal, bias, output_bias, free_tokens, mask_padding: as in
+        embed_dim, num_heads, encoding, causal, bias, output_bias, prefix_tokens, mask_padding: as in
             :class:`lrpe.attention.LinearAttention`.
     """
 
@@ -50,11 +50,11 @@ class SoftmaxAttention(AttentionLayer):
         causal: bool = True,
         bias: bool = True,
         output_bias: bool | None = None,
-        free_tokens: int = 0,
+        prefix_tokens: int = 0,
         mask_padding: bool = True,
     ) -> None:
         head_dim = head_dim_of(embed_dim, num_heads)
-        super().__init__(embed_dim, num_heads, encoding, causal, bias, head_dim, output_bias, free_tokens)
+        super().__init__(embed_dim, num_heads, encoding, causal, bias, head_dim, output_bias, prefix_tokens)
         self.mask_padding = mask_padding
 
     def forward(self, x: Tensor, *, key_padding_mask: Tensor | None = None, positions: Tensor | None = None) -> Tensor:

@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from lrpe.encodings.lrpe.angles import BASE, reduce_turns
-from lrpe.encodings.positions import resolve_positions
-from lrpe.encodings.precision import PreciseModule
-from lrpe.encodings.validation import check_choice, check_positive
+from lrpe.encodings.parts.angles import BASE, reduce_turns
+from lrpe.encodings.parts.positions import resolve_positions
+from lrpe.encodings.parts.precision import PreciseModule
+from lrpe.validation import check_choice, check_positive
 
 
 def token_positions(

@@ -9,9 +9,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from lrpe.encodings.positions import resolve_positions
-from lrpe.encodings.precision import PreciseModule, compute_dtype
-from lrpe.encodings.validation import check_positive
+from lrpe.encodings.parts.positions import resolve_positions
+from lrpe.encodings.parts.precision import PreciseModule, compute_dtype
+from lrpe.validation import check_positive
 
 # What an encoding derives from the positions alone, once for query and key.
 Plan = tuple[Tensor, ...]

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lrpe.encodings.base import Encoding, Plan
-from lrpe.encodings.lrpe.permutation import Permutation
-from lrpe.encodings.seeding import seeded_generator
-from lrpe.encodings.validation import check_choice
+from lrpe.encodings.parts.permutation import Permutation
+from lrpe.encodings.parts.seeding import seeded_generator
+from lrpe.validation import check_choice
 
 
 class PermuteFormer(Encoding):
@@ -28,7 +28,7 @@ class PermuteFormer(Encoding):
         decay: without it log_decay is None, as in the original's bidirectional models and the published image models.
         decay_direction: distance (r^|s-t|) or one_sided (r^(s-t), which grows for later keys: what the published code
             comes to in a bidirectional model). A causal model cannot tell them apart.
-        ndim, axes: several position axes, see :class:`~lrpe.encodings.lrpe.permutation.Permutation`; the published
+        ndim, axes: several position axes, see :class:`~lrpe.encodings.parts.permutation.Permutation`; the published
             image models have axes="shared". A decay needs ndim=1.
         seed: of the permutations; None takes one from torch's global generator.
 

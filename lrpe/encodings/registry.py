@@ -11,7 +11,7 @@ from lrpe.encodings.none import NoEncoding
 from lrpe.encodings.permuteformer import PermuteFormer
 from lrpe.encodings.rope import RoPE
 from lrpe.encodings.spe import SPE
-from lrpe.encodings.validation import check_choice, nearest
+from lrpe.validation import check_choice, nearest
 
 ENCODINGS: dict[str, type[Encoding]] = {
     "none": NoEncoding,

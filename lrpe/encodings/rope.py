@@ -6,7 +6,7 @@ from lrpe.encodings.lrpe import LRPE
 
 
 class RoPE(LRPE):
-    """Neighbouring pairs (x_2j, x_2j+1) rotated by s 10000^(-2j/d): LRPE's orthogonal core with P = I, fixed angles.
+    """Neighboring pairs (x_2j, x_2j+1) rotated by s 10000^(-2j/d): LRPE's orthogonal core with P = I, fixed angles.
 
     The published experiments used the half-split layout, which pairs (x_j, x_(j+d/2)): that is
     ``LRPE(core="orthogonal", projection="odd_even")`` up to the order of the output features, which scores do not see.
@@ -15,7 +15,7 @@ class RoPE(LRPE):
         head_dim: even.
         num_heads: heads.
         ndim: dimensions of a position.
-        axes: for ndim > 1: own, split or shared; see :class:`~lrpe.encodings.lrpe.angles.Angles`.
+        axes: for ndim > 1: own, split or shared; see :class:`~lrpe.encodings.parts.angles.Angles`.
 
     Raises:
         ValueError: an odd head_dim, or an unknown value of axes.

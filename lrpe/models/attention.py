@@ -16,7 +16,7 @@ class AttentionConfig:
 
     Attributes:
         attention: ``linear``, or ``softmax`` as the quadratic reference.
-        feature_map, feature_map_options, normaliser, denominator_from, denominator_eps: of linear attention, see
+        feature_map, feature_map_options, normalizer, denominator_from, denominator_eps: of linear attention, see
             :class:`lrpe.attention.LinearAttention`.
         mask_padding: padded keys contribute nothing.
         encoding: ``{"name": ..., **options}`` of :func:`lrpe.encodings.build_encoding`; every layer builds its
@@ -26,7 +26,7 @@ class AttentionConfig:
     attention: str = "linear"
     feature_map: str = "1+elu"
     feature_map_options: Mapping[str, Any] = field(default_factory=dict)
-    normaliser: str = "layernorm"
+    normalizer: str = "layernorm"
     denominator_from: str = "encoded"
     denominator_eps: float = 1e-6
     mask_padding: bool = True
@@ -63,7 +63,7 @@ def build_attention(
         config.num_heads,
         feature_map=config.feature_map,
         feature_map_options=config.feature_map_options,
-        normaliser=config.normaliser,
+        normalizer=config.normalizer,
         denominator_from=config.denominator_from,
         eps=config.denominator_eps,
         **common,

@@ -7,7 +7,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lrpe.attention.projections import AttentionLayer
+from lrpe.attention.layer import AttentionLayer
 from lrpe.models.drop_path import DropPath
 
 ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}

@@ -46,7 +46,7 @@ class EncoderConfig(AttentionConfig):
 class BidirectionalEncoder(nn.Module):
     """x = norm(E[tokens] + absolute), zero at padding, then blocks in which every token attends to every other.
 
-    Tokens stand at positions 0, 1, ... of their row, so padding goes to the right. Initialised as BERT's: N(0, 0.02)
+    Tokens stand at positions 0, 1, ... of their row, so padding goes to the right. Initialized as BERT's: N(0, 0.02)
     for every matrix and table, biases 0 (Liu et al. 2019; fairseq's ``init_bert_params``).
 
     Raises:
@@ -72,7 +72,7 @@ class BidirectionalEncoder(nn.Module):
             for index in range(config.num_layers)
         )
         self.final_norm = nn.LayerNorm(config.embed_dim) if config.normalize_before else nn.Identity()
-        self.apply(initialise)
+        self.apply(initialize)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Int ``(batch, length)``, padded on the right with ``padding_index`` -> ``(batch, length, embed_dim)``."""
@@ -100,7 +100,7 @@ class MaskedLMHead(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.weight = embedding.weight
         self.bias = nn.Parameter(torch.zeros(embedding.num_embeddings))
-        self.apply(initialise)
+        self.apply(initialize)
 
     def forward(self, features: Tensor) -> Tensor:
         """``(..., embed_dim)`` -> ``(..., vocabulary)``."""
@@ -123,7 +123,7 @@ class ClassificationHead(nn.Module):
         self.dense = nn.Linear(embed_dim, embed_dim)
         self.output = nn.Linear(embed_dim, num_outputs)
         self.dropout = nn.Dropout(dropout)
-        self.apply(initialise)
+        self.apply(initialize)
 
     def forward(self, features: Tensor) -> Tensor:
         """``(batch, length, embed_dim)`` -> ``(batch, num_outputs)``."""
@@ -131,7 +131,7 @@ class ClassificationHead(nn.Module):
         return self.output(self.dropout(x))
 
 
-def initialise(module: nn.Module) -> None:
+def initialize(module: nn.Module) -> None:
     """N(0, 0.02) for matrices and tables, 0 for biases and the padding's row; everything else as it is."""
     if isinstance(module, (nn.Linear, nn.Embedding, LearnedPositions)):
         nn.init.normal_(module.weight, std=INITIAL_STD)

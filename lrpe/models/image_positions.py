@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lrpe.encodings import SinusoidalPositions
-from lrpe.encodings.validation import check_choice
+from lrpe.validation import check_choice
 
 
 def grid_positions(grid: tuple[int, int], device: torch.device | None = None) -> Tensor:

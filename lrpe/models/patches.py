@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from lrpe.encodings.validation import check_positive
+from lrpe.validation import check_positive
 
 
 class PatchEmbedding(nn.Module):

@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lrpe.encodings.validation import check_choice
 from lrpe.models.attention import AttentionConfig, build_attention
 from lrpe.models.block import TransformerBlock
 from lrpe.models.image_positions import build_image_positions, grid_positions
 from lrpe.models.patches import PatchEmbedding
+from lrpe.validation import check_choice
 
 POOLINGS = ("mean", "class_token")
 DEPTHS = ("linear", "constant")
-INITIALISATIONS = ("truncated_normal", "torch")
+INITIALIZATIONS = ("truncated_normal", "torch")
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class VisionConfig(AttentionConfig):
             DeiT) or of every block (``"constant"``, as the authors' code).
         absolute: none, sinusoidal or learned; ``absolute_std`` is the learned ones' start.
         query_bias: of the query, key and value projections (the authors' code has none).
-        initialisation: truncated_normal (std 0.02, DeiT's) or torch (PyTorch's own, the authors').
+        initialization: truncated_normal (std 0.02, DeiT's) or torch (PyTorch's own, the authors').
     """
 
     num_classes: int = 1000
@@ -51,7 +51,7 @@ class VisionConfig(AttentionConfig):
     absolute_std: float = 0.02
     query_bias: bool = True
     norm_eps: float = 1e-6
-    initialisation: str = "truncated_normal"
+    initialization: str = "truncated_normal"
 
     @classmethod
     def tiny(cls, **changes: Any) -> VisionConfig:
@@ -69,7 +69,7 @@ class VisionConfig(AttentionConfig):
         return cls(**{"embed_dim": 768, "ffn_dim": 3072, "num_heads": 12, **changes})
 
     @property
-    def free_tokens(self) -> int:
+    def prefix_tokens(self) -> int:
         """Tokens without a position, before the patches."""
         return int(self.pooling == "class_token")
 
@@ -84,13 +84,13 @@ class VisionTransformer(nn.Module):
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
         check_choice("pooling", config.pooling, POOLINGS)
-        check_choice("initialisation", config.initialisation, INITIALISATIONS)
+        check_choice("initialization", config.initialization, INITIALIZATIONS)
         self.config = config
         width = config.embed_dim
         self.patches = PatchEmbedding(config.patch_size, config.channels, width)
         grid = self.patches.grid(config.image_size, config.image_size)
         self.absolute = build_image_positions(config.absolute, width, grid, config.absolute_std)
-        class_token = nn.Parameter(torch.zeros(width)) if config.free_tokens else None
+        class_token = nn.Parameter(torch.zeros(width)) if config.prefix_tokens else None
         self.register_parameter("class_token", class_token)
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList(
@@ -102,7 +102,7 @@ class VisionTransformer(nn.Module):
                     ndim=2,
                     bias=config.query_bias,
                     output_bias=True,
-                    free_tokens=config.free_tokens,
+                    prefix_tokens=config.prefix_tokens,
                 ),
                 config.ffn_dim,
                 dropout=config.dropout,
@@ -114,7 +114,7 @@ class VisionTransformer(nn.Module):
         )
         self.final_norm = nn.LayerNorm(width, eps=config.norm_eps)
         self.head = nn.Linear(width, config.num_classes)
-        self._initialise()
+        self._initialize()
 
     def forward(self, images: Tensor) -> Tensor:
         """``Float[batch channels height width]`` -> logits ``(batch, num_classes)``.
@@ -141,7 +141,7 @@ class VisionTransformer(nn.Module):
             x = block(x, positions=positions)
         block = self.layers[index]
         weights = block.attention.weights(block.attention_norm(x), positions=positions).mean(1)
-        free = self.config.free_tokens
+        free = self.config.prefix_tokens
         weights = weights[:, 0, free:] if free else weights.mean(1)
         return weights.unflatten(1, self.patches.grid(*images.shape[-2:]))
 
@@ -154,10 +154,10 @@ class VisionTransformer(nn.Module):
             x = torch.cat((self.class_token.to(x.dtype).expand(len(x), 1, -1), x), dim=1)
         return self.dropout(x), grid_positions(grid, images.device)
 
-    def _initialise(self) -> None:
+    def _initialize(self) -> None:
         for name, module in self.named_modules():
             if isinstance(module, nn.Linear) and not name.startswith("patches"):
-                if self.config.initialisation == "torch":
+                if self.config.initialization == "torch":
                     module.reset_parameters()
                     continue
                 nn.init.trunc_normal_(module.weight, std=0.02)

@@ -7,8 +7,8 @@ from difflib import get_close_matches
 import torch
 from torch import Tensor
 
-from lrpe.backend import MAX_KERNEL_DIM, runs_definition, runs_triton
 from lrpe.ops import chunked, definition, recurrent
+from lrpe.ops.backend import MAX_KERNEL_DIM, runs_definition, runs_triton
 from lrpe.ops.denominators import count_clamped
 from lrpe.ops.state import LinearAttentionState
 

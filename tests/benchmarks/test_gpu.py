@@ -115,7 +115,7 @@ def test_without_fla_nothing_stands_in_for_it(monkeypatch: pytest.MonkeyPatch) -
     assert linear_attentions(torch.zeros(2)) == {}
 
 
-def test_fla_is_called_without_its_scale_and_normaliser(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fla_is_called_without_its_scale_and_normalizer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Signatures as of flash-linear-attention's chunk.py files; tensors (batch, length, heads, dim)."""
     calls: list[dict[str, Any]] = []
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import prepare
+from data_prep.api import prepare
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import prepare
+from data_prep.api import prepare
 
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = [f"word{index}" for index in range(60)]

@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from experiments.checksums import FIELD, file_checksum, record_checksum
 from experiments.config import recorded_identity
-from experiments.records import RunFolder
+from experiments.runs.records import RunFolder
+from experiments.util.files import FIELD, file_checksum, record_checksum
 
 DATA = "d" * 64
 MANIFEST = {
@@ -37,7 +37,7 @@ def config_of(experiment: str = "alm", encoding: str = "rope", seed: int = 1, **
         "profile": {"name": "demo"},
         "encoding": {"label": encoding, "name": encoding, "options": {}, "published": {}, "controlled": {}},
         "attention": {"name": "linear", "feature_map": "1+elu", "feature_map_options": {}},
-        "protocol": {"name": "controlled", "normaliser": "layernorm"},
+        "protocol": {"name": "controlled", "normalizer": "layernorm"},
         "model": {"name": "decoder_demo", "num_layers": 2},
         "data": {"name": "pydoc", "folder": "data/pydoc"},
         "recipe": {"name": "demo", "tokens_per_sample": 64, "learning_rate": 0.004, "max_update": 30},

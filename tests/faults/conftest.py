@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from data_prep import prepare, prepare_task
+from data_prep.api import prepare, prepare_task
 from tests.data_prep.images.support import write_folder
 from tests.data_prep.sentence_tasks.support import write_task
 from tests.experiments.conftest import tiny_data, write_corpus  # noqa: F401 - a fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.checksums import file_checksum
+from experiments.util.files import file_checksum
 from tests.faults.moments import Moment
 
 FILLER = "filler"

@@ -7,13 +7,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from experiments.checksums import FIELD, file_checksum, record_checksum
-from experiments.files import read_history
-from experiments.wandb_rows import as_wandb_row
+from experiments.tracking.rows import as_wandb_row
+from experiments.util.files import FIELD, file_checksum, read_history, record_checksum
 from tests.experiments.conftest import TINY, TINY_BLM, TINY_GLUE
 from tests.experiments.engine.imagenet.conftest import TINY as TINY_IMAGENET
 from tests.experiments.engine.support import curve_of, record_of, same_weights, weights_of
-from tests.experiments.test_tracking import read_segment
+from tests.experiments.tracking.test_tracking import read_segment
 
 ENCODING = "encoding=lrpe_unitary_learned"
 FAMILIES = {

@@ -24,12 +24,13 @@ import torch._dynamo
 from fairseq.trainer import Trainer
 from omegaconf import DictConfig
 
-from experiments import session, train
+from experiments import train
 from experiments.config import compose
+from experiments.engine import session
 from experiments.engine.progress import RunProgress
-from experiments.engine.stopping import Stopping
-from experiments.errors import UserError
-from experiments.records import RunFolder
+from experiments.engine.signals import Stopping
+from experiments.runs.records import RunFolder
+from experiments.util.errors import UserError
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload([__name__])

@@ -16,11 +16,11 @@ import hydra
 import pytest
 from omegaconf import DictConfig
 
-import experiments.arguments
 import experiments.config
-import experiments.session
+import experiments.engine.session
 import experiments.tables.request
 import experiments.tuning.request
+import experiments.util.arguments
 from tests.faults.commands import Outcome, call
 from tests.faults.mistakes import contradictions, same
 
@@ -49,8 +49,8 @@ class Rehearsal:
         monkeypatch.setattr("experiments.engine.plan._matmul_rate", lambda: 1e9)  # is timed, and nothing here needs it
         monkeypatch.setattr("experiments.tuning.study.Study.claim", lambda study: nullcontext())
         logging.getLogger("hydra").setLevel(logging.WARNING)  # else hydra works out all that it could print
-        monkeypatch.setattr(experiments.session, "_train", self._note_training)
-        self._note(experiments.arguments, "parse", self.arguments)
+        monkeypatch.setattr(experiments.engine.session, "_train", self._note_training)
+        self._note(experiments.util.arguments, "parse", self.arguments)
         self._note(experiments.config, "compose", self.configs)
         self._note(experiments.tuning.request, "compose", self.configs)
         self._note(experiments.tables.request, "parse_request", self.arguments)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import DataError, prepare
+from data_prep.api import DataError, prepare
 from data_prep.images.loose import LooseImages
 from experiments.dashboard.settings import read_config
-from experiments.errors import UserError
 from experiments.runs.store import StoredRun
 from experiments.tables.reference import load_reference
 from experiments.tables.spec import load_table
+from experiments.util.errors import UserError
 from tests.data_prep.images.support import CLASSES, write_folder
 from tests.faults.counts import Tally
 

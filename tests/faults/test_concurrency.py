@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from experiments import table, train
-from experiments.checksums import FIELD, file_checksum, record_checksum
 from experiments.engine.run import quiet
-from experiments.errors import exit_on_user_error
-from experiments.records import Record, RunFolder, find_runs
+from experiments.runs.records import Record, RunFolder, find_runs
+from experiments.util.errors import exit_on_user_error
+from experiments.util.files import FIELD, file_checksum, record_checksum
 from tests.experiments.conftest import TINY, environment
 from tests.faults.counts import Tally
 from tests.faults.moments import SECONDS, SERVER

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import DataError, check, load_manifest, prepare, prepare_task
+from data_prep.api import DataError, check, load_manifest, prepare, prepare_task
 from tests.data_prep.images.support import write_folder
 from tests.data_prep.sentence_tasks.support import SENTENCES, write_task
 from tests.data_prep.support import write_source

@@ -11,9 +11,9 @@ import pytest
 
 from experiments.config import run_directory
 from experiments.engine import checkpoints
+from experiments.engine.disk import CHECKPOINT_OVERHEAD, bytes_needed
 from experiments.engine.plan import make_plan
-from experiments.exit_codes import REQUEUE
-from experiments.storage import CHECKPOINT_OVERHEAD, bytes_needed
+from experiments.launch.exit_codes import REQUEUE
 from tests.experiments.conftest import only_run
 from tests.experiments.engine.support import record_of
 from tests.faults.counts import Tally

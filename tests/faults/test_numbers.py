@@ -116,7 +116,7 @@ def test_clamped_denominators_are_a_rate_that_survives_a_kill(
 ) -> None:
     assert not [row for row in curve_of(only_run(unbroken.results)) if RATE in row], "a LayerNorm divides by no sum"
     # Features of both signs, so that some sums are negative; a row tells of more updates than a restart repeats.
-    words = [*TINY, "encoding=rope", "protocol.normaliser=denominator", "attention.feature_map=identity",
+    words = [*TINY, "encoding=rope", "protocol.normalizer=denominator", "attention.feature_map=identity",
              "engine.log_interval=5"]  # fmt: skip
     whole, broken = (Command(words, tiny_data, tmp_path / name) for name in ("whole", "broken"))
     whole.ends_with(0)

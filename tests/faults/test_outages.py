@@ -18,10 +18,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from experiments.records import RunFolder
-from experiments.tracking import Tracker, offline_segments
+from experiments.runs.records import RunFolder
+from experiments.tracking.tracker import Tracker, offline_segments
 from tests.experiments.conftest import TINY, only_run
-from tests.experiments.test_tracking import ROOT, read_segment
+from tests.experiments.tracking.test_tracking import ROOT, read_segment
 from tests.faults.counts import Tally
 from tests.faults.moments import Command
 from tests.faults.wandb_server import ERRORS, HANGS, REFUSES_KEY, WandbServer
@@ -31,8 +31,8 @@ MANY = 2000  # rows, more than the way to wandb's service holds
 TRAIN = """
     import sys
     from test_tracking import CONFIG, RECORD, row
-    from experiments.records import RunFolder
-    from experiments.tracking import Tracker
+    from experiments.runs.records import RunFolder
+    from experiments.tracking.tracker import Tracker
     folder, updates = RunFolder(sys.argv[1]), int(sys.argv[2])
     with Tracker.start("auto", folder, CONFIG, RECORD) as tracker:
         for update in range(1, updates + 1):

@@ -14,10 +14,10 @@ import pytest
 import torch
 from fairseq import checkpoint_utils
 
-from data_prep import DataError, prepare
+from data_prep.api import DataError, prepare
 from experiments.config import compose, run_directory
 from experiments.engine.kernels import trained_kernels
-from experiments.errors import UserError
+from experiments.util.errors import UserError
 from tests.experiments.conftest import ROOT, TINY, run_module, write_corpus
 from tests.faults.commands import call
 from tests.faults.counts import Tally

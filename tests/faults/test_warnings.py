@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from experiments.engine import checkpoints
-from experiments.exit_codes import REQUEUE
+from experiments.launch.exit_codes import REQUEUE
 from tests.experiments.conftest import only_run
 from tests.experiments.engine.support import curve_of, record_of
 from tests.faults.counts import Tally

@@ -1,4 +1,4 @@
-"""Autoregressive language modelling: its model, its recipe, and what does not go together."""
+"""Autoregressive language modeling: its model, its recipe, and what does not go together."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from omegaconf import MISSING, DictConfig
 
 from experiments.config.schema.common import RunConfig, Schema, Training, Transformer, check_length
-from experiments.errors import UserError
+from experiments.util.errors import UserError
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Bidirectional language modelling (RoBERTa's masked language model): its model, its recipe."""
+"""Bidirectional language modeling (RoBERTa's masked language model): its model, its recipe."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from omegaconf import MISSING, DictConfig
 
 from experiments.config.schema.common import RunConfig, Schema, Training, Transformer, check_length
-from experiments.errors import UserError
+from experiments.util.errors import UserError
 
 
 @dataclass

@@ -13,7 +13,7 @@ from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from experiments.errors import UserError
+from experiments.util.errors import UserError
 
 
 class Precision(StrEnum):
@@ -36,7 +36,7 @@ class TrackerMode(StrEnum):
     disabled = "disabled"
 
 
-class Normaliser(StrEnum):
+class Normalizer(StrEnum):
     denominator = "denominator"
     layernorm = "layernorm"
     rmsnorm = "rmsnorm"
@@ -89,7 +89,7 @@ class Attention:
 @dataclass
 class Protocol:
     name: str = MISSING
-    normaliser: Normaliser = MISSING
+    normalizer: Normalizer = MISSING
     absolute: Absolute = MISSING
     spe_axis: str = MISSING
     spe_resample: str = MISSING
@@ -191,7 +191,7 @@ class Schema:
         config: a :class:`RunConfig` with the family's own sections.
         minimum: smallest value of the family's own numbers; those of every family are in :data:`MINIMUM`.
         rates: the family's own dropout rates, which are below 1.
-        check: refuses combinations that cannot be, by :class:`experiments.errors.UserError`.
+        check: refuses combinations that cannot be, by :class:`experiments.util.errors.UserError`.
     """
 
     config: type[RunConfig]
@@ -230,8 +230,8 @@ RATES = ("model.dropout", "model.activation_dropout", "model.attention_dropout")
 # Largest of what would be built, or started, one by one before anything else could refuse it.
 MAXIMUM: dict[str, float] = {"model.num_layers": 1000, "engine.threads": 1024, "engine.num_workers": 1024}
 
-NAMED = ("encoding.label", "profile.name", "data.name")  # what becomes part of a path
-FILLED = ("data.folder", "paths.data", "paths.results", "tracker.project")
+PATH_KEYS = ("encoding.label", "profile.name", "data.name")  # what becomes part of a path
+NON_EMPTY_KEYS = ("data.folder", "paths.data", "paths.results", "tracker.project")
 _NAME = re.compile(r"\w[\w.+-]*", re.ASCII)
 
 
@@ -241,10 +241,10 @@ def check_common(config: DictConfig) -> None:
     Raises:
         UserError: naming the keys.
     """
-    for key in NAMED:
+    for key in PATH_KEYS:
         if not _NAME.fullmatch(name := OmegaConf.select(config, key)):
             raise UserError(f"{key}={name}: expected a name of letters, digits, - and _; folders are called by it")
-    for key in FILLED:
+    for key in NON_EMPTY_KEYS:
         if not OmegaConf.select(config, key).strip():
             raise UserError(f"{key}= is empty: expected a name, or leave the key out for its default")
     model, recipe = config.model, config.recipe

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 from omegaconf import MISSING, DictConfig
 
-from data_prep import TASKS
+from data_prep.api import TASKS
 from experiments.config.schema import blm
 from experiments.config.schema.common import Data, RunConfig, Schema, Training, check_length
-from experiments.errors import UserError, nearest
+from experiments.util.errors import UserError, nearest
 
 
 @dataclass

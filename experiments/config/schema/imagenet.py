@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import MISSING, DictConfig
 
 from experiments.config.schema.common import RunConfig, Schema, Training, Transformer
-from experiments.errors import UserError, nearest
+from experiments.util.errors import UserError, nearest
 
 CROPS = ("resized", "padded", "none")
 CHOICES = {
@@ -16,7 +16,7 @@ CHOICES = {
     "model.pooling": ("mean", "class_token"),
     "model.drop_path_schedule": ("linear", "constant"),
     "model.denominator_from": ("encoded", "plain"),
-    "model.initialisation": ("truncated_normal", "torch"),
+    "model.initialization": ("truncated_normal", "torch"),
 }
 
 
@@ -32,7 +32,7 @@ class Model(Transformer):
     drop_path_schedule: str = MISSING
     query_bias: bool = MISSING
     absolute_std: float = MISSING
-    initialisation: str = MISSING
+    initialization: str = MISSING
     denominator_from: str = MISSING
     denominator_eps: float = MISSING
     published: dict[str, Any] = field(default_factory=dict)

@@ -30,7 +30,7 @@ export function keepingFocus(root, draw) {
   (place < 0 ? again : again?.querySelectorAll(controls)[place])?.focus({ preventScroll: true });
 }
 
-/** A labelled `select`; `options` are [value, label] pairs, or groups {label, options}. */
+/** A labeled `select`; `options` are [value, label] pairs, or groups {label, options}. */
 export function select(label, options, value, onChange) {
   const field = element("select", { on: { change: () => onChange(field.value) } });
   setOptions(field, options, value);
@@ -47,7 +47,7 @@ export function setOptions(field, options, value) {
   field.value = value;
 }
 
-/** A labelled checkbox. */
+/** A labeled checkbox. */
 export function checkbox(label, checked, onChange, properties = {}) {
   const field = element("input", { type: "checkbox", ...properties, on: { change: () => onChange(field.checked) } });
   field.checked = checked;

@@ -118,7 +118,7 @@ function barRow(bar, name, scale, app) {
 }
 
 function drawing(bar, name, { at, marks }, app) {
-  const paint = `var(${app.styleOf(bar).colour})`;
+  const paint = `var(${app.styleOf(bar).color})`;
   const fromZero = app.state.fromZero;
   const std = bar.std ?? 0;
   return element(

@@ -5,7 +5,7 @@ import { duration, tick } from "./format.js";
 import { linearTicks, logTicks } from "./ticks.js";
 
 /* global uPlot */
-const MARKERS_A_LINE = 7;
+const MARKERS_PER_LINE = 7;
 
 /**
  * Draw `lines` ({label, style, mean, low, high, hasBand}; low and high where any line has a band) over `abscissas`,
@@ -13,13 +13,13 @@ const MARKERS_A_LINE = 7;
  * nearest to it. Returns {destroy, resize, moveCursor, cursorAt, zoom, show, showAll}.
  */
 export function drawLines(root, { abscissas, lines, axes, onCursor }) {
-  const colour = colours(root);
+  const color = colors(root);
   const series = [{}];
   const data = [abscissas];
   const bands = [];
   const lineOf = new Map();
   for (const line of lines) {
-    const paint = colour(line.style.colour);
+    const paint = color(line.style.color);
     const width = lines.length > 60 ? 1 : 2;
     lineOf.set(series.length, line);
     series.push({
@@ -50,11 +50,11 @@ export function drawLines(root, { abscissas, lines, axes, onCursor }) {
         y: { distr: axes.y.log ? 3 : 1, range: (_, low, high) => padded(low, high, axes.y.log, 0.04) },
       },
       axes: [
-        { ...axis(axes.x, colour, 58), size: 28 },
-        { ...axis(axes.y, colour, 45), size: 62 },
+        { ...axis(axes.x, color, 58), size: 28 },
+        { ...axis(axes.y, color, 45), size: 62 },
       ],
       hooks: {
-        drawSeries: [(_, index) => lineOf.has(index) && drawMarkers(plot, index, lineOf.get(index), colour)],
+        drawSeries: [(_, index) => lineOf.has(index) && drawMarkers(plot, index, lineOf.get(index), color)],
         setCursor: [() => report()],
       },
     },
@@ -93,7 +93,7 @@ export function drawLines(root, { abscissas, lines, axes, onCursor }) {
   };
 }
 
-function axis({ label, log, kind }, colour, space) {
+function axis({ label, log, kind }, color, space) {
   const show = kind === "seconds" ? duration : tick;
   return {
     label,
@@ -102,9 +102,9 @@ function axis({ label, log, kind }, colour, space) {
     gap: 4,
     labelFont: "13px system-ui, sans-serif",
     font: "12px system-ui, sans-serif",
-    stroke: colour("--ink-soft"),
-    grid: { stroke: colour("--grid"), width: 1 },
-    ticks: { stroke: colour("--grid"), width: 1, size: 5 },
+    stroke: color("--ink-soft"),
+    grid: { stroke: color("--grid"), width: 1 },
+    ticks: { stroke: color("--grid"), width: 1, size: 5 },
     splits: (plot, index, low, high) => {
       const pixels = index === 0 ? plot.bbox.width : plot.bbox.height;
       const wanted = Math.max(2, Math.floor(pixels / devicePixelRatio / space));
@@ -127,21 +127,21 @@ function padded(low, high, log, share) {
 }
 
 /** Some points of each line carry its marker, shifted from line to line so that close lines do not hide them. */
-function drawMarkers(plot, index, line, colour) {
+function drawMarkers(plot, index, line, color) {
   const values = plot.data[index];
   const [first, last] = plot.series[0].idxs;
   const places = [];
   for (let place = first; place <= last; place++) if (values[place] !== null) places.push(place);
   if (!places.length) return;
-  const step = Math.max(1, Math.ceil(places.length / MARKERS_A_LINE));
-  const offset = places.length <= MARKERS_A_LINE ? 0 : (index * 2) % step;
+  const step = Math.max(1, Math.ceil(places.length / MARKERS_PER_LINE));
+  const offset = places.length <= MARKERS_PER_LINE ? 0 : (index * 2) % step;
   const { ctx, bbox } = plot;
   const shape = new Path2D(line.style.marker);
   ctx.save();
   ctx.beginPath();
   ctx.rect(bbox.left - 6, bbox.top - 6, bbox.width + 12, bbox.height + 12);
   ctx.clip();
-  ctx.fillStyle = colour(line.style.colour);
+  ctx.fillStyle = color(line.style.color);
   for (let which = offset; which < places.length; which += step) {
     const place = places[which];
     ctx.save();
@@ -153,8 +153,8 @@ function drawMarkers(plot, index, line, colour) {
   ctx.restore();
 }
 
-/** Looks up the page's colours, which depend on the theme; a canvas needs them computed. */
-function colours(root) {
+/** Looks up the page's colors, which depend on the theme; a canvas needs them computed. */
+function colors(root) {
   const probe = element("span", { hidden: true });
   root.append(probe);
   const found = new Map();

@@ -1,4 +1,4 @@
-// A run's status in a sign and a word, so that it needs no colour.
+// A run's status in a sign and a word, so that it needs no color.
 
 import { element } from "./dom.js";
 import { age } from "./format.js";

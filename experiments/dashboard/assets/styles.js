@@ -1,8 +1,8 @@
-// How a group is drawn: a colour, a line style and a marker, which together no other encoding has.
+// How a group is drawn: a color, a line style and a marker, which together no other encoding has.
 
 import { svg } from "./dom.js";
 
-const COLOURS = 7; // Okabe and Ito's palette, in base.css for light and dark
+const COLORS = 7; // Okabe and Ito's palette, in base.css for light and dark
 const DASHES = [[], [7, 4], [8, 3, 2, 3], [2, 3], [12, 4], [12, 3, 2, 3, 2, 3]];
 // Paths around the origin, about eight pixels wide.
 const MARKERS = [
@@ -19,15 +19,15 @@ const MARKERS = [
 /** The look of the `index`-th of all encodings; the `variant`-th group of one encoding has another line style. */
 export function styleOf(index, variant = 0) {
   return {
-    colour: `--series-${index % COLOURS}`,
-    dash: DASHES[(index + Math.floor(index / COLOURS) + variant) % DASHES.length],
+    color: `--series-${index % COLORS}`,
+    dash: DASHES[(index + Math.floor(index / COLORS) + variant) % DASHES.length],
     marker: MARKERS[(index + Math.floor(variant / DASHES.length)) % MARKERS.length],
   };
 }
 
 /** A piece of the line, for a legend. */
-export function swatch({ colour, dash, marker }) {
-  const paint = `var(${colour})`;
+export function swatch({ color, dash, marker }) {
+  const paint = `var(${color})`;
   return svg(
     "svg",
     { class: "swatch", viewBox: "0 0 36 12", width: 36, height: 12, "aria-hidden": "true" },

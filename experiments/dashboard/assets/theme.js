@@ -3,7 +3,7 @@
 const KEY = "lrpe-theme";
 const ORDER = ["auto", "light", "dark"];
 
-/** `onChange` is called when colours have changed. */
+/** `onChange` is called when colors have changed. */
 export function createTheme(toggle, onChange) {
   let theme = stored();
 

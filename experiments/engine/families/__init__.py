@@ -12,7 +12,7 @@ from experiments.engine.families.base import Counting, Family
 from experiments.engine.families.blm import BidirectionalLM
 from experiments.engine.families.glue import SentenceClassification
 from experiments.engine.families.imagenet import ImageClassification
-from experiments.errors import UserError
+from experiments.util.errors import UserError
 
 __all__ = ["FAMILIES", "Counting", "Family", "family_of", "family_of_checkpoint"]
 

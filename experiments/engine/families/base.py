@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from experiments.engine import checkpoints
-from experiments.engine.device import Place
+from experiments.engine.distributed import DistributedContext
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Family(ABC):
             UserError: unreadable checkpoint or data, an unknown split.
         """
 
-    def final_metrics(self, config: DictConfig, folder: Path, place: Place) -> dict[str, float]:
+    def final_metrics(self, config: DictConfig, folder: Path, place: DistributedContext) -> dict[str, float]:
         """The metrics of the best checkpoint in a run's folder, for its record: ``<split>_<metric>``."""
         metrics: dict[str, float] = {}
         for split in self.splits:
@@ -141,7 +141,7 @@ def attention_fields(config: DictConfig) -> dict[str, Any]:
         "attention": config.attention.name,
         "feature_map": config.attention.feature_map,
         "feature_map_options": as_json(config.attention.feature_map_options),
-        "normaliser": protocol.normaliser,
+        "normalizer": protocol.normalizer,
         "mask_padding": protocol.mask_padding,
         "encoding": config.encoding.name,
         "encoding_options": as_json(config.encoding.options),

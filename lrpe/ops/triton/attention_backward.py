@@ -74,7 +74,7 @@ def attend_backward(
     REFLECTED: tl.constexpr,
     PADDED: tl.constexpr,
     DECAYED: tl.constexpr,
-    NORMALISED: tl.constexpr,
+    NORMALIZED: tl.constexpr,
     STARTED: tl.constexpr,
     ENDED: tl.constexpr,
     LEARNED_ANGLES: tl.constexpr,
@@ -107,31 +107,31 @@ def attend_backward(
         a, b, za, zb = start_state(
             start + state, start_sum + sums_at, summaries + state * segments, summary_sums + sums_at * segments,
             0, place, 1, length, segment, rate, columns,
-            ENCODED, VALUES, BLOCK, OUT_LAYOUT, STARTED, NORMALISED, DECAYED,
+            ENCODED, VALUES, BLOCK, OUT_LAYOUT, STARTED, NORMALIZED, DECAYED,
         )  # fmt: skip
         angle_grad, u_grad, w_grad = walk_queries(
             query, key, value, out, total, grad_out, query_grad, theta, padding,
             query_strides, key_strides, value_strides, out_strides, grad_out_strides, query_grad_strides,
             a, b, za, zb, u, w, rate, first, last, offset, columns, slab, eps,
-            CHUNK, BLOCK, BLOCK_V, WIDTH, VALUES, COUNT, LAYOUT, ROTATED, REFLECTED, PADDED, DECAYED, NORMALISED,
+            CHUNK, BLOCK, BLOCK_V, WIDTH, VALUES, COUNT, LAYOUT, ROTATED, REFLECTED, PADDED, DECAYED, NORMALIZED,
             LEARNED_ANGLES, LEARNED_VECTOR, INNER, PRECISION,
         )  # fmt: skip
     else:
         a, b, za, zb = start_state(
             end_grad + state, end_sum_grad + sums_at, behind + state * segments, behind_sums + sums_at * segments,
             segments - 1, segments - 1 - place, -1, length, segment, rate, columns,
-            ENCODED, VALUES, BLOCK, OUT_LAYOUT, ENDED, NORMALISED, DECAYED,
+            ENCODED, VALUES, BLOCK, OUT_LAYOUT, ENDED, NORMALIZED, DECAYED,
         )  # fmt: skip
         a, b, za, zb, angle_grad, u_grad, w_grad = walk_keys(
             query, key, value, out, total, grad_out, key_grad, value_grad, theta, padding, query_strides, key_strides,
             value_strides, out_strides, grad_out_strides, key_grad_strides, value_grad_strides,
             a, b, za, zb, u, w, rate, first, last, offset, columns, slab, eps,
-            CHUNK, BLOCK, BLOCK_V, WIDTH, VALUES, COUNT, LAYOUT, ROTATED, REFLECTED, PADDED, DECAYED, NORMALISED,
+            CHUNK, BLOCK, BLOCK_V, WIDTH, VALUES, COUNT, LAYOUT, ROTATED, REFLECTED, PADDED, DECAYED, NORMALIZED,
             LEARNED_ANGLES, LEARNED_VECTOR, INNER, PRECISION,
         )  # fmt: skip
         if STARTED and place == 0:
             store_matrix(start_grad + state, columns, a, b, ENCODED, VALUES, BLOCK, OUT_LAYOUT)
-            if NORMALISED and slab == 0:
+            if NORMALIZED and slab == 0:
                 store_vector(start_sum_grad + sums_at, za, zb, ENCODED, BLOCK, OUT_LAYOUT)
     program = (pair * tl.num_programs(1) + tl.program_id(1)) * tl.num_programs(2) + slab
     if LEARNED_ANGLES:

@@ -64,7 +64,7 @@ def summarise_segments(
     REFLECTED: tl.constexpr,
     PADDED: tl.constexpr,
     DECAYED: tl.constexpr,
-    NORMALISED: tl.constexpr,
+    NORMALIZED: tl.constexpr,
     BACKWARD: tl.constexpr,
     INNER: tl.constexpr,
     PRECISION: tl.constexpr,
@@ -104,7 +104,7 @@ def summarise_segments(
         weight = power(rate, steps, DECAYED)
         weight = tl.where(seen, weight, 0.0)
         extra = weight
-        if BACKWARD and NORMALISED:
+        if BACKWARD and NORMALIZED:
             sums = tl.load(total + rows, mask=valid, other=1.0)
             inverse, slope = denominator_gradient(
                 value, out, rows, valid, sums, value_strides, out_strides, eps, VALUES, BLOCK_V
@@ -113,12 +113,12 @@ def summarise_segments(
             weight *= inverse
         a += product(tl.trans(x * weight[:, None]), v, INNER, PRECISION)
         b += product(tl.trans(y * weight[:, None]), v, INNER, PRECISION)
-        if NORMALISED:
+        if NORMALIZED:
             za += tl.sum(x * extra[:, None], axis=0)
             zb += tl.sum(y * extra[:, None], axis=0)
     index = pair * segments + place
     store_matrix(summaries + index * ENCODED * VALUES, columns, a, b, ENCODED, VALUES, BLOCK, OUT_LAYOUT)
-    if NORMALISED and tl.program_id(2) == 0:
+    if NORMALIZED and tl.program_id(2) == 0:
         store_vector(summary_sums + index * ENCODED, za, zb, ENCODED, BLOCK, OUT_LAYOUT)
 
 
@@ -164,7 +164,7 @@ def attend_forward(
     REFLECTED: tl.constexpr,
     PADDED: tl.constexpr,
     DECAYED: tl.constexpr,
-    NORMALISED: tl.constexpr,
+    NORMALIZED: tl.constexpr,
     STARTED: tl.constexpr,
     KEEP_END: tl.constexpr,
     INNER: tl.constexpr,
@@ -186,7 +186,7 @@ def attend_forward(
     a, b, za, zb = start_state(
         start + state, start_sum + pair * ENCODED, summaries + state * segments,
         summary_sums + pair * segments * ENCODED, 0, place, 1, length, segment, rate, columns,
-        ENCODED, VALUES, BLOCK, OUT_LAYOUT, STARTED, NORMALISED, DECAYED,
+        ENCODED, VALUES, BLOCK, OUT_LAYOUT, STARTED, NORMALIZED, DECAYED,
     )  # fmt: skip
     inside_decay = decay_inside(rate, CHUNK, DECAYED)
     first, last = place * segment, tl.minimum((place + 1) * segment, length)
@@ -211,7 +211,7 @@ def attend_forward(
         since = power(rate, rows - begin + 1, DECAYED)
         result = product(qa, a, INNER, PRECISION) + product(qb, b, INNER, PRECISION)
         result = result * since[:, None] + product(scores, v, INNER, PRECISION)
-        if NORMALISED:
+        if NORMALIZED:
             sums = tl.sum(qa * za[None, :] + qb * zb[None, :], axis=1) * since + tl.sum(scores, axis=1)
             result /= tl.maximum(sums, eps)[:, None]
             if tl.program_id(2) == 0:
@@ -226,9 +226,9 @@ def attend_forward(
         ka, kb = ka * weight[:, None], kb * weight[:, None]
         a = a * kept + product(tl.trans(ka), v, INNER, PRECISION)
         b = b * kept + product(tl.trans(kb), v, INNER, PRECISION)
-        if NORMALISED:
+        if NORMALIZED:
             za, zb = za * kept + tl.sum(ka, axis=0), zb * kept + tl.sum(kb, axis=0)
     if KEEP_END and place == segments - 1:
         store_matrix(end + state, columns, a, b, ENCODED, VALUES, BLOCK, OUT_LAYOUT)
-        if NORMALISED and tl.program_id(2) == 0:
+        if NORMALIZED and tl.program_id(2) == 0:
             store_vector(end_sum + pair * ENCODED, za, zb, ENCODED, BLOCK, OUT_LAYOUT)

@@ -74,11 +74,11 @@ def unencode(
 @triton.jit
 def denominator_slopes(
     grad_out, out, total, rows, valid, slab, grad_strides, out_strides, eps,
-    VALUES: tl.constexpr, BLOCK_V: tl.constexpr, NORMALISED: tl.constexpr,
+    VALUES: tl.constexpr, BLOCK_V: tl.constexpr, NORMALIZED: tl.constexpr,
 ):  # fmt: skip
     """1 / d of each row, and dL/d(its sum) where ``slab`` is the one to add it: 1 and 0 without a denominator."""
     inverse, slope = tl.full(rows.shape, 1.0, tl.float32), tl.zeros(rows.shape, tl.float32)
-    if NORMALISED:
+    if NORMALIZED:
         sums = tl.load(total + rows, mask=valid, other=1.0)
         inverse, slope = denominator_gradient(
             grad_out, out, rows, valid, sums, grad_strides, out_strides, eps, VALUES, BLOCK_V
@@ -90,11 +90,11 @@ def denominator_slopes(
 @triton.jit
 def gradient_of_scores(
     g, v, inverse, slope, rate,
-    CHUNK: tl.constexpr, DECAYED: tl.constexpr, NORMALISED: tl.constexpr, RAW: tl.constexpr, PRECISION: tl.constexpr,
+    CHUNK: tl.constexpr, DECAYED: tl.constexpr, NORMALIZED: tl.constexpr, RAW: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """g^(i-j) (<do_i, v_j> / d_i + slope_i) for j <= i: [C, C]."""
     result = product(g, tl.trans(v), RAW, PRECISION)
-    if NORMALISED:
+    if NORMALIZED:
         result = result * inverse[:, None] + slope[:, None]
     return result * decay_inside(rate, CHUNK, DECAYED)
 
@@ -106,7 +106,7 @@ def walk_queries(
     a, b, za, zb, u, w, rate, first, last, offset, columns, slab, eps,
     CHUNK: tl.constexpr, BLOCK: tl.constexpr, BLOCK_V: tl.constexpr, WIDTH: tl.constexpr, VALUES: tl.constexpr,
     COUNT: tl.constexpr, LAYOUT: tl.constexpr, ROTATED: tl.constexpr, REFLECTED: tl.constexpr, PADDED: tl.constexpr,
-    DECAYED: tl.constexpr, NORMALISED: tl.constexpr, LEARNED_ANGLES: tl.constexpr, LEARNED_VECTOR: tl.constexpr,
+    DECAYED: tl.constexpr, NORMALIZED: tl.constexpr, LEARNED_ANGLES: tl.constexpr, LEARNED_VECTOR: tl.constexpr,
     INNER: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Store dq of the tokens first..last, the state (a, b) and its sum (za, zb) before them given.
@@ -124,13 +124,13 @@ def walk_queries(
         v = tl.load(value + (wide * value_strides[2])[:, None] + columns[None, :], mask=inside, other=0.0)
         g = tl.load(grad_out + (wide * grad_out_strides[2])[:, None] + columns[None, :], mask=inside, other=0.0)
         inverse, slope = denominator_slopes(
-            grad_out, out, total, rows, valid, slab, grad_out_strides, out_strides, eps, VALUES, BLOCK_V, NORMALISED
+            grad_out, out, total, rows, valid, slab, grad_out_strides, out_strides, eps, VALUES, BLOCK_V, NORMALIZED
         )
         score_grad = gradient_of_scores(
-            g, v, inverse, slope, rate, CHUNK, DECAYED, NORMALISED, query.dtype.element_ty, PRECISION
+            g, v, inverse, slope, rate, CHUNK, DECAYED, NORMALIZED, query.dtype.element_ty, PRECISION
         )
         da, db = product(g, tl.trans(a), INNER, PRECISION), product(g, tl.trans(b), INNER, PRECISION)
-        if NORMALISED:
+        if NORMALIZED:
             da = da * inverse[:, None] + slope[:, None] * za[None, :]
             db = db * inverse[:, None] + slope[:, None] * zb[None, :]
         since = power(rate, rows - begin + 1, DECAYED)[:, None]
@@ -147,7 +147,7 @@ def walk_queries(
         ka, kb = ka * until, kb * until
         a = a * kept + product(tl.trans(ka), v, INNER, PRECISION)
         b = b * kept + product(tl.trans(kb), v, INNER, PRECISION)
-        if NORMALISED:
+        if NORMALIZED:
             za, zb = za * kept + tl.sum(ka, axis=0), zb * kept + tl.sum(kb, axis=0)
         angle_grad, u_grad, w_grad = unencode(
             query + wide * query_strides[2], query_grad + wide * query_grad_strides[2], valid,
@@ -164,7 +164,7 @@ def walk_keys(
     a, b, za, zb, u, w, rate, first, last, offset, columns, slab, eps,
     CHUNK: tl.constexpr, BLOCK: tl.constexpr, BLOCK_V: tl.constexpr, WIDTH: tl.constexpr, VALUES: tl.constexpr,
     COUNT: tl.constexpr, LAYOUT: tl.constexpr, ROTATED: tl.constexpr, REFLECTED: tl.constexpr, PADDED: tl.constexpr,
-    DECAYED: tl.constexpr, NORMALISED: tl.constexpr, LEARNED_ANGLES: tl.constexpr, LEARNED_VECTOR: tl.constexpr,
+    DECAYED: tl.constexpr, NORMALIZED: tl.constexpr, LEARNED_ANGLES: tl.constexpr, LEARNED_VECTOR: tl.constexpr,
     INNER: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Store dk and dv of the tokens first..last, the gradients of the state and of its sum behind them given.
@@ -190,7 +190,7 @@ def walk_keys(
         inside = valid[:, None] & (columns < VALUES)[None, :]
         g = tl.load(grad_out + (wide * grad_out_strides[2])[:, None] + columns[None, :], mask=inside, other=0.0)
         inverse, slope = denominator_slopes(
-            grad_out, out, total, rows, valid, slab, grad_out_strides, out_strides, eps, VALUES, BLOCK_V, NORMALISED
+            grad_out, out, total, rows, valid, slab, grad_out_strides, out_strides, eps, VALUES, BLOCK_V, NORMALIZED
         )
         size = tl.minimum(last - begin, CHUNK)
         until = power(rate, size - 1 - (rows - begin), DECAYED)[:, None]
@@ -206,10 +206,10 @@ def walk_keys(
         )
         v = tl.load(value + (wide * value_strides[2])[:, None] + columns[None, :], mask=inside, other=0.0)
         score_grad = tl.trans(
-            gradient_of_scores(g, v, inverse, slope, rate, CHUNK, DECAYED, NORMALISED, raw, PRECISION)
+            gradient_of_scores(g, v, inverse, slope, rate, CHUNK, DECAYED, NORMALIZED, raw, PRECISION)
         )
         da, db = product(v, tl.trans(a), INNER, PRECISION), product(v, tl.trans(b), INNER, PRECISION)
-        if NORMALISED:
+        if NORMALIZED:
             da += tl.where(slab == 0, za, 0.0)[None, :]
             db += tl.where(slab == 0, zb, 0.0)[None, :]
         da = da * until + product(score_grad, qa, INNER, PRECISION)
@@ -220,7 +220,7 @@ def walk_keys(
         weight, extra = (since * inverse)[:, None], (since * slope)[:, None]
         a = a * kept + product(tl.trans(qa * weight), g, INNER, PRECISION)
         b = b * kept + product(tl.trans(qb * weight), g, INNER, PRECISION)
-        if NORMALISED:
+        if NORMALIZED:
             za, zb = za * kept + tl.sum(qa * extra, axis=0), zb * kept + tl.sum(qb * extra, axis=0)
         angle_grad, u_grad, w_grad = unencode(
             key + wide * key_strides[2], key_grad + wide * key_grad_strides[2], valid,

@@ -14,8 +14,8 @@ class Phases:
     Attributes:
         theta: ``(axes, 1 or heads, count)``, float32 or float64; differentiable. Features beyond ``count`` keep still.
         vector: Householder's v, ``(1 or heads, head_dim)`` float32, differentiable; None: P = I.
-        layout: how ``head_dim`` real features are complex ones: ``neighbours`` or ``halves`` (orthogonal core; the
-            result has neighbours), or ``real`` (unitary core; the result is concat(Re, Im)).
+        layout: how ``head_dim`` real features are complex ones: ``neighbors`` or ``halves`` (orthogonal core; the
+            result has neighbors), or ``real`` (unitary core; the result is concat(Re, Im)).
     """
 
     theta: Tensor
@@ -24,7 +24,7 @@ class Phases:
 
     @property
     def out_layout(self) -> str:
-        return "halves" if self.layout == "real" else "neighbours"
+        return "halves" if self.layout == "real" else "neighbors"
 
 
 def encoded_dim(head_dim: int, layout: str) -> int:

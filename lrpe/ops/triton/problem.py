@@ -16,8 +16,8 @@ from lrpe.ops.triton.phases import complex_dim, encoded_dim
 
 SEGMENT_UNIT = 128  # every CHUNK divides it
 MIN_SEGMENT, MAX_SEGMENTS = 512, 32
-PROGRAMS_A_MULTIPROCESSOR = 2
-KEY = ("WIDTH", "VALUES", "LAYOUT", "ROTATED", "REFLECTED", "NORMALISED", "DECAYED", "INNER")
+PROGRAMS_PER_MULTIPROCESSOR = 2
+KEY = ("WIDTH", "VALUES", "LAYOUT", "ROTATED", "REFLECTED", "NORMALIZED", "DECAYED", "INNER")
 TUNED: dict[str, Any] = {"chunks": (16, 32, 64), "warps": (4, 8), "key": KEY}
 
 
@@ -39,7 +39,7 @@ SUMMARISE = Kernel(summarise_segments, **TUNED, fits=fits(16))
 
 def segmentation(pairs: int, length: int, multiprocessors: int) -> int:
     """Tokens a segment: all, if ``pairs`` programs fill the device or the sequence is short."""
-    wanted = triton.cdiv(PROGRAMS_A_MULTIPROCESSOR * multiprocessors, pairs)
+    wanted = triton.cdiv(PROGRAMS_PER_MULTIPROCESSOR * multiprocessors, pairs)
     segments = max(1, min(wanted, length // MIN_SEGMENT, MAX_SEGMENTS))
     return triton.cdiv(triton.cdiv(length, segments), SEGMENT_UNIT) * SEGMENT_UNIT
 
@@ -96,12 +96,12 @@ class Problem:
             "VALUES": self.values,
             "COUNT": theta.shape[-1] if rotated else 1,
             "LAYOUT": layout,
-            "OUT_LAYOUT": "neighbours" if layout == "neighbours" or (layout == "halves" and rotated) else "halves",
+            "OUT_LAYOUT": "neighbors" if layout == "neighbors" or (layout == "halves" and rotated) else "halves",
             "ROTATED": rotated,
             "REFLECTED": vector is not None,
             "PADDED": padding is not None,
             "DECAYED": log_decay is not None,
-            "NORMALISED": denominator,
+            "NORMALIZED": denominator,
             "INNER": inner,
             "PRECISION": "ieee" if exact else "tf32",
         }

@@ -12,7 +12,7 @@ import triton.language as tl
 
 
 @triton.jit
-def turns_a_step(theta, COUNT: tl.constexpr, BLOCK: tl.constexpr):
+def turns_per_step(theta, COUNT: tl.constexpr, BLOCK: tl.constexpr):
     """theta / 2 pi modulo 1 as an int64 fraction of 2^64: integer products with it are exact modulo a turn."""
     j = tl.arange(0, BLOCK)
     turn = tl.load(theta + j, mask=j < COUNT, other=0.0).to(tl.float64) * 0.15915494309189535
@@ -54,7 +54,7 @@ def rotation_at(
     """
     phase = tl.zeros((rows.shape[0], BLOCK), tl.int64)
     for axis in tl.static_range(AXES):
-        step = turns_a_step(theta + axis * theta_axis_stride, COUNT, BLOCK)
+        step = turns_per_step(theta + axis * theta_axis_stride, COUNT, BLOCK)
         phase += position_of(positions, rows, valid, offset, axis, AXES, GIVEN)[:, None] * step[None, :]
     return cosine_and_sine(phase)
 

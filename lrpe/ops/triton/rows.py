@@ -1,6 +1,6 @@
 """A head's features as complex numbers in registers: every row is P of them, parts (a, b) of shape [C, BLOCK].
 
-``LAYOUT`` says where they lie in memory: ``neighbours`` (x_2j, x_2j+1), ``halves`` (x_j, x_(P+j)), ``real`` (x_j, 0).
+``LAYOUT`` says where they lie in memory: ``neighbors`` (x_2j, x_2j+1), ``halves`` (x_j, x_(P+j)), ``real`` (x_j, 0).
 A state's rows follow the encoded features in the same way. Masked places read as zero, so that they add nothing.
 """
 
@@ -13,7 +13,7 @@ import triton.language as tl
 @triton.jit
 def load_parts(row, valid, WIDTH: tl.constexpr, BLOCK: tl.constexpr, LAYOUT: tl.constexpr):
     """float32 parts (a, b) of the rows at the pointers ``row`` [C], WIDTH features each."""
-    if LAYOUT == "neighbours":
+    if LAYOUT == "neighbors":
         column = tl.arange(0, 2 * BLOCK)
         x = tl.load(row[:, None] + column[None, :], mask=valid[:, None] & (column < WIDTH)[None, :], other=0.0)
         a, b = tl.split(tl.reshape(x, (x.shape[0], BLOCK, 2)))
@@ -31,7 +31,7 @@ def load_parts(row, valid, WIDTH: tl.constexpr, BLOCK: tl.constexpr, LAYOUT: tl.
 @triton.jit
 def store_parts(row, valid, a, b, WIDTH: tl.constexpr, BLOCK: tl.constexpr, LAYOUT: tl.constexpr):
     """The reverse of :func:`load_parts`, in the dtype that ``row`` points to."""
-    if LAYOUT == "neighbours":
+    if LAYOUT == "neighbors":
         column = tl.arange(0, 2 * BLOCK)
         x = tl.reshape(tl.join(a, b), (a.shape[0], 2 * BLOCK)).to(row.dtype.element_ty)
         tl.store(row[:, None] + column[None, :], x, mask=valid[:, None] & (column < WIDTH)[None, :])
@@ -52,7 +52,7 @@ def store_parts(row, valid, a, b, WIDTH: tl.constexpr, BLOCK: tl.constexpr, LAYO
 def part_places(WIDTH: tl.constexpr, BLOCK: tl.constexpr, LAYOUT: tl.constexpr):
     """Indices of a vector's parts a and b, and whether they lie inside: [BLOCK] four times."""
     j = tl.arange(0, BLOCK)
-    if LAYOUT == "neighbours":
+    if LAYOUT == "neighbors":
         first, second = 2 * j, 2 * j + 1
         end: tl.constexpr = WIDTH
         count: tl.constexpr = WIDTH

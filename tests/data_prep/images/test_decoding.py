@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep.errors import DataError
+from data_prep.core.errors import DataError
 from data_prep.images.decoding import decode, measure
 
 from .support import pixels, write_image
@@ -22,7 +22,7 @@ def decoded(path: Path) -> np.ndarray:
     return np.asarray(image)
 
 
-def test_colour_stays_bit_for_bit_and_channels_in_order(tmp_path: Path) -> None:
+def test_color_stays_bit_for_bit_and_channels_in_order(tmp_path: Path) -> None:
     assert np.array_equal(decoded(write_image(tmp_path / "a.png", 1)), pixels(1))
     red = np.zeros((4, 4, 3), dtype=np.uint8)
     red[..., 0] = 255
@@ -31,9 +31,9 @@ def test_colour_stays_bit_for_bit_and_channels_in_order(tmp_path: Path) -> None:
 
 
 def test_grey_is_repeated_on_three_channels(tmp_path: Path) -> None:
-    grey = pixels(2)[..., 0]
-    Image.fromarray(grey).save(tmp_path / "grey.png")
-    assert np.array_equal(decoded(tmp_path / "grey.png"), np.repeat(grey[..., None], 3, axis=-1))
+    gray = pixels(2)[..., 0]
+    Image.fromarray(gray).save(tmp_path / "gray.png")
+    assert np.array_equal(decoded(tmp_path / "gray.png"), np.repeat(gray[..., None], 3, axis=-1))
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from data_prep import DataError, check, imagenet, load_manifest, prepare
+from data_prep import imagenet
+from data_prep.api import DataError, check, load_manifest, prepare
 from data_prep.images.index import ImageSplit
 from data_prep.images.preparation import PublishedImages
+from tests.data_prep.support import run
 
-from ..support import run
 from .support import CLASSES, pixels, write_folder, write_image
 
 
@@ -28,7 +29,7 @@ def prepare_small(tmp_path: Path, source: Path, **options: Any) -> Path:
     return prepare("imagenet", tmp_path / "out", source, **{"allow_other_counts": True, **options})
 
 
-def test_images_are_found_labelled_and_left_where_they_are(tmp_path: Path, source: Path) -> None:
+def test_images_are_found_labeled_and_left_where_they_are(tmp_path: Path, source: Path) -> None:
     folder = prepare_small(tmp_path, source)
     manifest = check(folder)
     assert (manifest["kind"], manifest["classes"], manifest["counts"]) == ("images", 3, "other")

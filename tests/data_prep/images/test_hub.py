@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep import DataError, load_manifest, prepare
+from data_prep.api import DataError, load_manifest, prepare
 from data_prep.images.index import ImageSplit
 
 from .support import pixels

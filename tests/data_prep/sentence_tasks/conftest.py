@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import prepare_task
+from data_prep.api import prepare_task
 
 from .support import word_tokens
 

@@ -1,15 +1,14 @@
-"""Tiny copies of GLUE's own folders, and corpora whose vocabulary tokenises them."""
+"""Tiny copies of GLUE's own folders, and corpora whose vocabulary tokenizes them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_prep import TASKS, prepare, prepare_task
-from data_prep.dictionary import Dictionary
-from data_prep.indexed_writer import read_tokens
-
-from ..support import write_source
+from data_prep.api import TASKS, prepare, prepare_task
+from data_prep.text.dictionary import Dictionary
+from data_prep.text.indexed_writer import read_tokens
+from tests.data_prep.support import write_source
 
 SENTENCES = ("the cat sat", 'a "quoted" word', "the dog ran far", "the cat ran")
 # GLUE's other columns, which say nothing to us.
@@ -37,7 +36,7 @@ def row(name: str, split: str, index: int, sentences: Sequence[str], label: str)
     task = TASKS[name]
     values = {"index": str(index), "id": str(index), task.label: label}
     values.update(zip(task.sentences, sentences, strict=True))
-    header = HEADERS[name][0 if task.splits[split].labelled else 1] if split != "test_diagnostic" else HEADERS["rte"][1]
+    header = HEADERS[name][0 if task.splits[split].labeled else 1] if split != "test_diagnostic" else HEADERS["rte"][1]
     columns = "source\tlabel\tannotation\tsentence" if header is None else header
     return "\t".join(values.get(column, "_") for column in columns.split("\t")) + "\n"
 
@@ -58,7 +57,7 @@ def examples(name: str, rows: int) -> list[tuple[tuple[str, ...], str]]:
 def write_task(folder: Path, name: str, rows: int = 6, **texts: str | bytes) -> Path:
     """GLUE's folder of one task; ``texts`` replace whole files, by split."""
     for split, facts in TASKS[name].splits.items():
-        header = HEADERS[name][0 if facts.labelled else 1] if split != "test_diagnostic" else HEADERS["rte"][1]
+        header = HEADERS[name][0 if facts.labeled else 1] if split != "test_diagnostic" else HEADERS["rte"][1]
         lines = [row(name, split, at, *example) for at, example in enumerate(examples(name, rows))]
         text = texts.get(split, "".join([f"{header}\n" if header else "", *lines]))
         path = folder / facts.file

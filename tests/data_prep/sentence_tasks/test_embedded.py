@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from data_prep import TASKS, DataError, load_manifest, prepare_task
-from data_prep.bpe import load_encoder
+from data_prep.api import TASKS, DataError, load_manifest, prepare_task
 from data_prep.pydoc import EmbeddedText, split_of
 from data_prep.sentence_tasks.embedded import (
     EmbeddedExamples,
@@ -24,10 +23,11 @@ from data_prep.sentence_tasks.embedded import (
     order_examples,
     shuffle_locally,
 )
-from data_prep.standard_library import Document, library_documents
-from data_prep.text_source import SPLITS
+from data_prep.text.bpe import load_encoder
+from data_prep.text.standard_library import Document, library_documents
+from data_prep.text.text_source import SPLITS
+from tests.data_prep.support import ROOT
 
-from ..support import ROOT
 from .support import all_bytes, lines_of
 
 Documents = list[tuple[str, tuple[Document, ...]]]
@@ -58,7 +58,7 @@ def accuracy(rows: Rows, split: str, ngrams: int) -> float:
     return model.score(count.transform([sentence for sentence, _ in held_out]), [label for _, label in held_out])
 
 
-def test_a_bag_of_words_cannot_tell_the_order_and_neighbours_can(order: Rows) -> None:
+def test_a_bag_of_words_cannot_tell_the_order_and_neighbors_can(order: Rows) -> None:
     for split in ("valid", "test"):
         assert 0.45 < accuracy(order, split, ngrams=1) < 0.55
         assert accuracy(order, split, ngrams=2) > 0.8
@@ -147,7 +147,7 @@ def test_a_shuffle_is_local_and_keeps_the_words(words: list[str]) -> None:
 
 
 def test_the_same_bytes_in_every_process(pydoc_order: Path, pydoc_bpe: Path, tmp_path: Path) -> None:
-    code = "import sys, data_prep; data_prep.prepare_task('pydoc_order', sys.argv[1], sys.argv[2])"
+    code = "import sys, data_prep.api; data_prep.api.prepare_task('pydoc_order', sys.argv[1], sys.argv[2])"
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
     subprocess.run([sys.executable, "-c", code, str(pydoc_bpe), str(tmp_path)], cwd=ROOT, env=environment, check=True)
     there = tmp_path / "glue" / "pydoc_bpe" / "pydoc_order"

@@ -10,10 +10,10 @@ from fairseq import options
 from fairseq.tasks.sentence_prediction import SentencePredictionConfig, SentencePredictionTask
 from fairseq_cli import preprocess
 
-from data_prep import TASKS, prepare
-from data_prep.bpe import load_encoder
+from data_prep.api import TASKS, prepare
+from data_prep.text.bpe import load_encoder
+from tests.data_prep.support import write_source
 
-from ..support import write_source
 from .support import SENTENCES, all_bytes, examples, prepare_small, write_task
 
 BOS, EOS = 0, 2
@@ -77,7 +77,7 @@ def test_fairseqs_task_reads_every_split(tmp_path: Path, tokens: Path, name: str
         for line, (sentences, _) in zip(batch["net_input"]["src_tokens"], examples(name, 6), strict=False):
             words = [task.dictionary[int(number)] for number in line]
             assert " ".join(words).replace(" <pad>", "") == "<s> " + " </s> </s> ".join(sentences) + " </s>"
-        if not facts.splits[split].labelled:
+        if not facts.splits[split].labeled:
             assert "target" not in batch
         elif facts.regression:
             assert batch["target"].flatten().tolist() == pytest.approx([0.0, 3.571, 5.0])

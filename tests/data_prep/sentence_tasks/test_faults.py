@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import DataError, load_manifest
+from data_prep.api import DataError, load_manifest
 from data_prep.sentence_tasks import tsv
 
 from .support import lines_of, prepare_small, write_task
@@ -63,7 +63,7 @@ def test_faults_are_named_with_their_line(
 def test_lines_count_from_the_start_of_the_file_in_every_block(
     tmp_path: Path, tokens: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("data_prep.text_source.BLOCK_BYTES", 16)
+    monkeypatch.setattr("data_prep.text.text_source.BLOCK_BYTES", 16)
     write_task(tmp_path / "glue", "rte", train=GOOD + "1\ta\tb\tnot_entailment\n" * 20 + "2\ta\tb\tno\n")
     with pytest.raises(DataError, match="line 23: the label 'no' is none of"):
         prepare_small(tmp_path, "rte", tokens)

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import TASKS, glue
-from data_prep.sentence_tasks.catalogue import GLUE
+from data_prep import glue
+from data_prep.api import TASKS
+from data_prep.sentence_tasks.catalog import GLUE
+from tests.data_prep.support import ROOT, command, run
 
-from ..support import ROOT, command, run
 from .support import HEADERS, SENTENCES, row, write_task
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import datasets
 import pytest
 
-from data_prep import TASKS, DataError, hub, load_manifest, prepare_task
+from data_prep.api import TASKS, DataError, load_manifest, prepare_task
+from data_prep.core import hub
 from data_prep.sentence_tasks import hub as task_hub
-from data_prep.sentence_tasks.catalogue import GLUE
+from data_prep.sentence_tasks.catalog import GLUE
 
 from .support import all_bytes, examples, prepare_small, write_task
 
@@ -23,7 +24,7 @@ NAMES = {
 }
 
 
-def hub_split(name: str, labelled: bool, **columns: list[Any]) -> datasets.Dataset:
+def hub_split(name: str, labeled: bool, **columns: list[Any]) -> datasets.Dataset:
     """A split in the hub's layout: its column names, numbers of classes (-1 in test), float32 scores."""
     task = TASKS[name]
     made = examples(name, 6)
@@ -32,7 +33,7 @@ def hub_split(name: str, labelled: bool, **columns: list[Any]) -> datasets.Datas
         column: [sentences[part] for sentences, _ in made]
         for part, column in enumerate(task.hub_sentences or task.sentences)
     }
-    found |= {"label": labels if labelled else [-1] * len(made), "idx": list(range(len(made)))}
+    found |= {"label": labels if labeled else [-1] * len(made), "idx": list(range(len(made)))}
     found |= columns
     label = datasets.Value("float32" if task.regression else "int64")
     if name in NAMES and all(type(value) is int and value < len(NAMES[name]) for value in found["label"]):
@@ -52,7 +53,7 @@ def fake_hub(monkeypatch: pytest.MonkeyPatch, **replaced: datasets.Dataset) -> l
         calls.append((names, revision))
         name = "mnli" if names[1] == "ax" else names[1]
         splits = {
-            facts.hub: replaced.get(split) or hub_split(name, facts.labelled)
+            facts.hub: replaced.get(split) or hub_split(name, facts.labeled)
             for split, facts in TASKS[name].splits.items()
             if (facts.configuration or name) == names[1]
         }
@@ -95,7 +96,7 @@ def test_labels_of_the_hubs_test_split_are_not_taken(
     tmp_path: Path, tokens: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """MRPC's are there: a score on them would not be GLUE's."""
-    fake_hub(monkeypatch, test=hub_split("mrpc", labelled=True))
+    fake_hub(monkeypatch, test=hub_split("mrpc", labeled=True))
     folder = prepare_task("mrpc", tokens, tmp_path, allow_other_counts=True)
     assert not list((folder / "label").glob("test.*"))
 
@@ -120,7 +121,7 @@ def test_rows_that_are_none_are_named(
     columns: dict[str, list[Any]],
     message: str,
 ) -> None:
-    fake_hub(monkeypatch, train=hub_split(name, labelled=True, **columns))
+    fake_hub(monkeypatch, train=hub_split(name, labeled=True, **columns))
     with pytest.raises(DataError, match=message):
         prepare_task(name, tokens, tmp_path, allow_other_counts=True)
 
@@ -128,12 +129,12 @@ def test_rows_that_are_none_are_named(
 def test_a_revision_with_other_columns_or_classes_is_refused(
     tmp_path: Path, tokens: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    renamed = hub_split("rte", labelled=True).rename_column("sentence2", "hypothesis")
+    renamed = hub_split("rte", labeled=True).rename_column("sentence2", "hypothesis")
     fake_hub(monkeypatch, train=renamed)
     with pytest.raises(DataError, match=r"\(rte, train\) has no column 'sentence2': found sentence1, hypothesis"):
         prepare_task("rte", tokens, tmp_path, allow_other_counts=True)
     turned = datasets.ClassLabel(names=["not_entailment", "entailment"])
-    fake_hub(monkeypatch, train=hub_split("rte", labelled=True).cast_column("label", turned))
+    fake_hub(monkeypatch, train=hub_split("rte", labeled=True).cast_column("label", turned))
     with pytest.raises(DataError, match="has the classes not_entailment, entailment; expected entailment, not_ent"):
         prepare_task("rte", tokens, tmp_path, allow_other_counts=True)
 

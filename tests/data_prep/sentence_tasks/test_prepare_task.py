@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import TASKS, DataError, check, load_manifest, prepare, prepare_task
-from data_prep.manifest import write_manifest
-from data_prep.sentence_tasks.catalogue import GLUE
+from data_prep.api import TASKS, DataError, check, load_manifest, prepare, prepare_task
+from data_prep.core.manifest import write_manifest
+from data_prep.sentence_tasks.catalog import GLUE
+from tests.data_prep.support import write_source
 
-from ..support import write_source
 from .support import SENTENCES, all_bytes, examples, lines_of, prepare_small, row, write_task
 
 
@@ -36,7 +36,7 @@ def test_every_task_of_glues_own_files(tmp_path: Path, tokens: Path, name: str) 
             expected = [f"{sentences[part]} </s>" for sentences, _ in made]
             assert lines_of(folder / f"input{part}" / split, folder / "dict.txt") == expected
             assert (folder / f"input{part}" / "dict.txt").read_bytes() == dictionary
-        if not facts.labelled:
+        if not facts.labeled:
             assert not list((folder / "label").glob(f"{split}.*"))
             assert (folder / "index" / f"{split}.txt").read_text() == "0\n1\n2\n3\n4\n5\n"
         elif task.regression:
@@ -201,5 +201,5 @@ def test_many_blocks_give_the_same_bytes_as_one(
     """Files are read and written in blocks, so that memory does not grow with them."""
     write_task(tmp_path / "glue", "mrpc", rows=40)
     whole = all_bytes(prepare_small(tmp_path, "mrpc", tokens))
-    monkeypatch.setattr("data_prep.text_source.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("data_prep.text.text_source.BLOCK_BYTES", block_bytes)
     assert all_bytes(prepare_small(tmp_path, "mrpc", tokens, force=True)) == whole

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import TASKS, DataError, load_manifest, prepare_task
-from data_prep.dictionary import Dictionary
+from data_prep.api import TASKS, DataError, load_manifest, prepare_task
+from data_prep.text.dictionary import Dictionary
 
 from .support import lines_of
 
@@ -43,14 +43,14 @@ def test_scores_are_those_of_the_files(tmp_path: Path, tokens: Path, glue: Path)
 
 def test_sentences_are_those_of_the_files(tmp_path: Path, pydoc_bpe: Path, glue: Path) -> None:
     """Nothing is cut, dropped or unknown: the pieces spell the file's sentences."""
-    from data_prep.tokens import load_tokens
+    from data_prep.text.tokens import load_tokens
 
     folder = prepare_task("mrpc", pydoc_bpe, tmp_path, glue)
     vocabulary = load_tokens(pydoc_bpe)
     rows = (glue / "MRPC" / "dev.tsv").read_text(encoding="utf-8-sig").split("\n")[1:-1]
     for part in (0, 1):
         lines = lines_of(folder / f"input{part}" / "valid", folder / "dict.txt")
-        wanted = vocabulary.tokenise([row.split("\t")[3 + part] for row in rows])
+        wanted = vocabulary.tokenize([row.split("\t")[3 + part] for row in rows])
         assert lines == [" ".join([*words, "</s>"]) for words in wanted]
     assert all(counts["unknown"] == 0 for counts in load_manifest(folder)["splits"].values())
 

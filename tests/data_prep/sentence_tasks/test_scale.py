@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import load_manifest
+from data_prep.api import load_manifest
+from tests.data_prep.support import ROOT, command
 
-from ..support import ROOT, command
 from .support import HEADERS, SENTENCES, row, write_task
 
 ROWS = 400_000

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from experiments.dashboard.__main__ import write_dashboard
-from experiments.records import RunFolder
+from experiments.runs.records import RunFolder
 from tests.experiments.dashboard.pages import ROPE, write
 from tests.experiments.dashboard.synthetic import write_store
 

@@ -15,8 +15,8 @@ import yaml
 from omegaconf import OmegaConf
 
 from experiments.config import compose
-from experiments.manifest import build_manifest
-from experiments.records import RunFolder
+from experiments.runs.provenance import build_manifest
+from experiments.runs.records import RunFolder
 
 ENCODINGS = (
     "none", "absolute", "rope", "spe", "spe_conv", "permuteformer", "lrpe_unitary", "lrpe_unitary_learned",

@@ -1,4 +1,4 @@
-"""Hostile texts do nothing; keyboard, phone, dark mode and eyes without colour reach everything."""
+"""Hostile texts do nothing; keyboard, phone, dark mode and eyes without color reach everything."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_dark_by_system_and_by_choice(open_page: Open, page_file: Path) -> None:
     assert background(light) == background(dark) == "rgb(20, 23, 26)"
 
 
-def test_encodings_differ_without_colour(open_page: Open, page_file: Path) -> None:
+def test_encodings_differ_without_color(open_page: Open, page_file: Path) -> None:
     page = open_page(page_file, state="view=curves")
     looks = page.eval_on_selector_all(
         ".legend .swatch",

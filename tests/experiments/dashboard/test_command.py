@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from experiments.dashboard.__main__ import PORT, read_arguments
-from experiments.errors import UserError
+from experiments.util.errors import UserError
 from tests.experiments.dashboard.conftest import Write, rows_of
 
 ROOT = Path(__file__).resolve().parents[3]

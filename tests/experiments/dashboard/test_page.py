@@ -59,7 +59,7 @@ def test_no_script_of_ours_writes_markup() -> None:
         )
 
 
-def test_the_library_is_the_published_one_with_its_licence() -> None:
+def test_the_library_is_the_published_one_with_its_license() -> None:
     folder = ASSETS / "vendor" / "uplot"
     assert "https://github.com/leeoniya/uPlot (v1.6.32)" in (folder / "uPlot.iife.min.js").read_text()[:100]
     assert "MIT License" in (folder / "LICENSE").read_text()

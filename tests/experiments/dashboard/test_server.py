@@ -13,7 +13,7 @@ import pytest
 
 from experiments.dashboard import server as server_module
 from experiments.dashboard.server import make_server
-from experiments.errors import UserError
+from experiments.util.errors import UserError
 from tests.experiments.dashboard.conftest import Write, rows_of
 
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.dashboard.settings import difference_table, manifest_settings, read_config
-from experiments.errors import UserError
-from experiments.nested import flatten
+from experiments.util.errors import UserError
+from experiments.util.files import flatten
 
 VALUES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.lists(st.integers())
 

@@ -1,4 +1,4 @@
-"""Masked language modelling through the real entry point: whole, resumed, scored, and its blocks and masks."""
+"""Masked language modeling through the real entry point: whole, resumed, scored, and its blocks and masks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.config import compose
-from experiments.engine.device import Place
+from experiments.engine.distributed import DistributedContext
 from experiments.engine.families import family_of
 from experiments.engine.families.blm.pieces import Pieces
 from experiments.engine.families.blm.task import LRPEMaskedLMTask
@@ -29,7 +29,7 @@ from tests.experiments.engine.support import (
 )
 
 ENCODING = "encoding=lrpe_unitary_learned"
-ONE = Place(rank=0, local_rank=0, world_size=1, cuda=False)
+ONE = DistributedContext(rank=0, local_rank=0, world_size=1, cuda=False)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from fairseq.file_io import PathManager
 from fairseq_cli import train as fairseq_train
 
 from experiments.engine import checkpoints
-from experiments.errors import UserError
+from experiments.util.errors import UserError
 
 
 @pytest.fixture(autouse=True)

@@ -10,25 +10,26 @@ import numpy as np
 import pytest
 import torch
 
-from data_prep import TASKS, prepare_task
-from data_prep.manifest import sha256_of, write_manifest
+from data_prep.api import TASKS, prepare_task
+from data_prep.core.manifest import sha256_of, write_manifest
 from experiments.config import compose, identity, run_directory
 from experiments.config.pretraining import pretraining_config
 from experiments.engine import checkpoints
-from experiments.engine.device import Place
+from experiments.engine.distributed import DistributedContext
 from experiments.engine.families import family_of
+from experiments.engine.families.glue.answers import write_answers
 from experiments.engine.families.glue.prediction import predict
 from experiments.engine.families.glue.pretrained import compare
 from experiments.engine.families.glue.task import LRPESentencePredictionTask
 from experiments.engine.translate import fairseq_config
-from experiments.errors import UserError
-from experiments.submission import collect, write_answers
+from experiments.submission import collect
+from experiments.util.errors import UserError
 from tests.experiments.conftest import TINY_BLM, TINY_GLUE, WORDS, only_run, run_module
 from tests.experiments.engine.support import close_weights, curve_of, kill_at, record_of, same_weights, weights_of
 
 ENCODING = "encoding=lrpe_unitary_learned"
 HEAD = "classification_heads.sentence_classification_head"
-ONE = Place(rank=0, local_rank=0, world_size=1, cuda=False)
+ONE = DistributedContext(rank=0, local_rank=0, world_size=1, cuda=False)
 TASK_ROWS = {"train": 40, "dev": 12, "test": 9}
 
 
@@ -42,17 +43,17 @@ def _write_tables(folder: Path) -> Path:
     for task in ("CoLA", "RTE", "STS-B"):
         (folder / task).mkdir(parents=True)
     for split, rows in TASK_ROWS.items():
-        labelled = split != "test"
-        cola = [] if labelled else ["index\tsentence"]
-        rte = ["index\tsentence1\tsentence2" + ("\tlabel" if labelled else "")]
-        stsb = ["index\tsentence1\tsentence2" + ("\tscore" if labelled else "")]
+        labeled = split != "test"
+        cola = [] if labeled else ["index\tsentence"]
+        rte = ["index\tsentence1\tsentence2" + ("\tlabel" if labeled else "")]
+        stsb = ["index\tsentence1\tsentence2" + ("\tscore" if labeled else "")]
         for row in range(rows):
             positive = row % 2 == 0
             words = sentence(6) + (" word7" if positive else " word8")  # what decides
-            cola.append(f"src\t{int(positive)}\t\t{words}" if labelled else f"{row}\t{words}")
+            cola.append(f"src\t{int(positive)}\t\t{words}" if labeled else f"{row}\t{words}")
             name = "entailment" if positive else "not_entailment"
-            rte.append(f"{row}\t{words}\t{sentence(30)}" + (f"\t{name}" if labelled else ""))
-            stsb.append(f"{row}\t{words}\t{sentence(4)}" + (f"\t{draw.choice([0, 2.5, 5])}" if labelled else ""))
+            rte.append(f"{row}\t{words}\t{sentence(30)}" + (f"\t{name}" if labeled else ""))
+            stsb.append(f"{row}\t{words}\t{sentence(4)}" + (f"\t{draw.choice([0, 2.5, 5])}" if labeled else ""))
         for task, lines in (("CoLA", cola), ("RTE", rte), ("STS-B", stsb)):
             (folder / task / f"{split}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder

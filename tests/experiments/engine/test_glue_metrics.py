@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as sklearn
 
-from data_prep import TASKS
+from data_prep.api import TASKS
 from experiments.engine.families.glue.metrics import METRICS, mean, measure
 
 TRUTH = np.array([1, 1, 1, 0, 0, 0, 0, 1])

@@ -15,7 +15,7 @@ def test_the_kernel_of_rotations_is_the_mean_cosine_whatever_the_projection() ->
     torch.testing.assert_close(kernel(build_encoding("rope", head_dim=16, num_heads=2), 40)[1], expected)
     for projection in ("householder", "dct", "odd_even"):
         encoding = build_encoding("lrpe", head_dim=16, num_heads=2, core="orthogonal", projection=projection, seed=3)
-        # float32 parameters: the Householder vector is normalised in their precision
+        # float32 parameters: the Householder vector is normalized in their precision
         torch.testing.assert_close(kernel(encoding, 40)[0], expected, atol=1e-6, rtol=0)
 
 

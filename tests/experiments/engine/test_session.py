@@ -12,10 +12,10 @@ import torch
 
 from experiments.config import compose, run_directory
 from experiments.engine import checkpoints
-from experiments.engine.device import find_place
+from experiments.engine.distributed import find_context
 from experiments.engine.plan import make_plan
-from experiments.errors import UserError
-from experiments.session import train_run
+from experiments.engine.session import train_run
+from experiments.util.errors import UserError
 from tests.experiments.conftest import TINY
 
 
@@ -82,10 +82,10 @@ def test_changed_data_is_refused(tiny_data: Path, tmp_path: Path) -> None:
 
 
 def test_torchrun_and_slurm_places_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert find_place("cpu").world_size == 1
+    assert find_context("cpu").world_size == 1
     for name, value in {"WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1"}.items():
         monkeypatch.setenv(name, value)
-    place = find_place("cpu")
+    place = find_context("cpu")
     assert (place.world_size, place.rank, place.local_rank, place.is_first) == (4, 3, 1, False)
 
 
@@ -106,7 +106,7 @@ def test_records_hold_no_secret(tiny_data: Path, tmp_path: Path, monkeypatch: py
 def test_an_unknown_backend_is_refused_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LRPE_BACKEND", "tritn")
     with pytest.raises(UserError, match="LRPE_BACKEND='tritn'.*did you mean 'triton'"):
-        find_place("cpu")
+        find_context("cpu")
 
 
 def test_native_code_that_cannot_be_built_is_refused_before_any_work(
@@ -115,4 +115,4 @@ def test_native_code_that_cannot_be_built_is_refused_before_any_work(
     for name, value in {"LRPE_BACKEND": "native", "CC": "/nonexistent", "XDG_CACHE_HOME": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match="LRPE_BACKEND=native.*/nonexistent.*install a C compiler.*unset LRPE_BACKEND"):
-        find_place("cpu")
+        find_context("cpu")

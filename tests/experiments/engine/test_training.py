@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from experiments.exit_codes import REQUEUE
+from experiments.launch.exit_codes import REQUEUE
 from tests.experiments.conftest import ROOT, TINY, environment, only_run, run_train
 from tests.experiments.engine.support import (
     close_weights,

@@ -8,12 +8,12 @@ import pytest
 
 from experiments.config import compose
 from experiments.engine import optimizer  # noqa: F401 - registers itself
-from experiments.engine.device import Place
+from experiments.engine.distributed import DistributedContext
 from experiments.engine.translate import accumulation, fairseq_config
 from experiments.engine.update_batches import update_batches
-from experiments.errors import UserError
+from experiments.util.errors import UserError
 
-ONE = Place(rank=0, local_rank=0, world_size=1, cuda=False)
+ONE = DistributedContext(rank=0, local_rank=0, world_size=1, cuda=False)
 
 
 def test_the_paper_recipe_reaches_fairseq(tmp_path: Path) -> None:
@@ -29,7 +29,7 @@ def test_the_paper_recipe_reaches_fairseq(tmp_path: Path) -> None:
     assert fairseq.lr_scheduler.warmup_init_lr == 1e-7
     assert list(fairseq.optimizer.adam_betas) == [0.9, 0.98]
     assert (fairseq.model.num_layers, fairseq.model.embed_dim, fairseq.model.ffn_dim) == (6, 512, 2048)
-    assert (fairseq.model.absolute, fairseq.model.normaliser) == ("sinusoidal", "layernorm")
+    assert (fairseq.model.absolute, fairseq.model.normalizer) == ("sinusoidal", "layernorm")
     assert fairseq.model.decay_angles is True
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments.errors import UserError
 from experiments.runs import find_run, scan
 from experiments.runs.__main__ import main
+from experiments.util.errors import UserError
 from tests.experiments.conftest import ROOT
 from tests.experiments.run_store import config_of, edit_record, write_run
 from tests.experiments.runs.conftest import Command

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.checksums import FIELD
-from experiments.records import RunFolder
+from experiments.runs.records import RunFolder
 from experiments.runs.store import open_run
 from experiments.runs.verification import problems
+from experiments.util.files import FIELD
 from tests.experiments.run_store import edit_record, write_run
 from tests.experiments.runs.conftest import Command
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.records import Record
+from experiments.runs.records import Record
 from experiments.tables.aggregate import Results, aggregate
 from experiments.tables.grid import Grid, make_grid
 from experiments.tables.reference import Figure

@@ -11,10 +11,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from experiments.config import compose
 from experiments.engine.families import family_of
-from experiments.nested import flatten
 from experiments.tables.plan import Resolved, make_plan
 from experiments.tables.request import parse_request
 from experiments.tables.spec import TableSpec, load_table, table_names
+from experiments.util.files import flatten
 from tests.experiments.tables.support import ROOT
 
 # Keys that may differ between two runs of a row, or of a column.
@@ -23,12 +23,12 @@ ABOUT = {
     "angles": ("encoding.options.angle_schedule", "encoding.options.learn_angles", "encoding.options.max_length"),
     "decay": ("encoding.options.decay", "encoding.label"),
     "feature_map": ("attention.feature_map", "attention.feature_map_options"),
-    "normaliser": ("protocol.normaliser",),
+    "normalizer": ("protocol.normalizer",),
     "backbone": ("attention.name", "attention.feature_map"),
 }
 LENGTH = "length"  # its rows are encodings, as those of the main tables
 DEMO_RUNS = {
-    "projection": 4, "angles": 4, "decay": 3, "feature_map": 4, "normaliser": 9, "backbone": 6, LENGTH: 5,
+    "projection": 4, "angles": 4, "decay": 3, "feature_map": 4, "normalizer": 9, "backbone": 6, LENGTH: 5,
 }  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def cross(name: str) -> TableSpec:
 def test_every_run_differs_in_what_the_table_is_about_and_can_be_built(name: str, tiny_data: Path) -> None:
     spec = cross(name)
     plan = make_plan(spec, parse_request([f"table={name}", f"data.folder={tiny_data / 'wikitext2'}"]), resolve)
-    rows_are_the_topic = name not in ("normaliser", "backbone")
+    rows_are_the_topic = name not in ("normalizer", "backbone")
     seen: dict[str, list[dict[str, object]]] = {}
     for job in plan.jobs:
         group = " ".join(job.variant) if rows_are_the_topic else job.row.key

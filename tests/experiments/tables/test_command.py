@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.errors import UserError
+from experiments.util.errors import UserError
 from tests.experiments.tables.workshop import DEMO, Workshop
 
 

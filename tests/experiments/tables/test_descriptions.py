@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from experiments.errors import UserError
 from experiments.table import main
 from experiments.tables.spec import load_table
+from experiments.util.errors import UserError
 from tests.experiments.tables.support import ROOT
 
 

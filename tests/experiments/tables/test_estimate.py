@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from experiments.records import RunFolder
+from experiments.runs.records import RunFolder
 from experiments.tables.estimate import Estimates, total
 from experiments.tables.plan import Needed
 from tests.experiments.run_store import config_of, edit_record, write_run

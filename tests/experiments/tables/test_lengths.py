@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import prepare
+from data_prep.api import prepare
 from experiments import evaluate
-from experiments.errors import UserError
 from experiments.figures.length import at_lengths
-from experiments.lengths import beyond_positions, lacking, length_of, metric_name
-from experiments.records import RunFolder
+from experiments.runs.lengths import beyond_positions, lacking, length_of, metric_name
+from experiments.runs.records import RunFolder
 from experiments.runs.store import open_run
 from experiments.runs.verification import problems
+from experiments.util.errors import UserError
 from tests.experiments.conftest import TINY, only_run, run_module, write_corpus
 from tests.experiments.run_store import config_of
 

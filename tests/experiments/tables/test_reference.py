@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.errors import UserError
 from experiments.tables.reference import Figure, check_references, load_reference, main
+from experiments.util.errors import UserError
 from tests.experiments.tables.support import spec
 
 PLACE = "paper: P\ntable: 2\npage: 7\nread_from: arXiv v1\ndata: WikiText-103\n"

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from experiments.errors import UserError
 from experiments.tables.request import parse_request
+from experiments.util.errors import UserError
 
 
 def test_request_from_words() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.records import RunFolder
+from experiments.runs.records import RunFolder
 from experiments.tables.plan import Job
 from experiments.tables.spec import Row
 from tests.experiments.conftest import TINY, environment, only_run
@@ -137,7 +137,8 @@ def test_a_signal_ends_the_run_in_order_and_then_the_table(tmp_path: Path) -> No
     import sys, threading
     from pathlib import Path
     from experiments.tables.plan import Job
-    from experiments.tables.runner import Stopped, run_tasks
+    from experiments.tables.runner import (run_tasks)
+    from experiments.launch.processes import (Stopped)
     from experiments.tables.spec import Column, Row
     child = '''
     import os, signal, sys, time

@@ -9,10 +9,10 @@ from typing import Any
 
 from rich.console import Console
 
-from experiments.errors import UserError
-from experiments.records import RunFolder
+from experiments.runs.records import RunFolder
 from experiments.table import main
 from experiments.tables.plan import Needed, Resolved
+from experiments.util.errors import UserError
 
 DEMO = ["none", "rope", "lrpe_unitary", "lrpe_orthogonal", "lrpe_permutation"]
 

@@ -65,7 +65,7 @@ def test_favor_approximates_the_softmax_kernel() -> None:
     feature_map = build_feature_map("favor", 8, num_features=40_000, seed=0)
     estimate = feature_map(query, is_query=True) @ feature_map(key).mT
     kernel = torch.exp(query @ key.mT / math.sqrt(8))
-    # the factor a query that is taken off for stability cancels in the normalised weights
+    # the factor a query that is taken off for stability cancels in the normalized weights
     weights, expected = estimate / estimate.sum(-1, keepdim=True), kernel / kernel.sum(-1, keepdim=True)
     assert ((weights - expected).abs() / expected).max() < 0.05
     assert estimate.min() > 0

@@ -48,18 +48,18 @@ def _errors(layer: LinearAttention, x: Tensor) -> dict[str, float]:
 @pytest.mark.parametrize("dtype", BOUNDS, ids=str)
 def test_decays_to_65536_tokens(dtype: torch.dtype, decay: str) -> None:
     torch.manual_seed(0)
-    encoding, normaliser = DECAYS[decay]
-    layer = LinearAttention(8, 2, encoding=encoding, normaliser=normaliser).to(dtype)
+    encoding, normalizer = DECAYS[decay]
+    layer = LinearAttention(8, 2, encoding=encoding, normalizer=normalizer).to(dtype)
     x = torch.randn(1, LENGTH, 8, generator=torch.Generator().manual_seed(2)).to(dtype)
     for name, error in _errors(layer, x).items():
         assert error < BOUNDS[dtype], name
 
 
-@pytest.mark.parametrize("normaliser", ["layernorm", "rmsnorm"])
-def test_sums_beyond_float16_are_normalised(normaliser: str) -> None:
+@pytest.mark.parametrize("normalizer", ["layernorm", "rmsnorm"])
+def test_sums_beyond_float16_are_normalized(normalizer: str) -> None:
     """Without a decay a sum of 2,000 tokens is larger than any float16 number."""
     torch.manual_seed(0)
-    layer = LinearAttention(64, 1, normaliser=normaliser)
+    layer = LinearAttention(64, 1, normalizer=normalizer)
     torch.nn.init.ones_(layer.value_projection.bias)
     layer.half()
     x = torch.randn(1, 2_000, 64, generator=torch.Generator().manual_seed(2)).half()

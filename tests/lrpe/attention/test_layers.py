@@ -56,10 +56,10 @@ def _in_parts(layer: Any, x: Tensor, sizes: list[int]) -> Tensor:
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-@pytest.mark.parametrize("normaliser", ["denominator", "layernorm", "rmsnorm"])
+@pytest.mark.parametrize("normalizer", ["denominator", "layernorm", "rmsnorm"])
 @pytest.mark.parametrize("feature_map", MAPS)
-def test_token_by_token_is_all_at_once(encoding: str, normaliser: str, feature_map: str) -> None:
-    layer = _linear(encoding, normaliser=normaliser, feature_map=feature_map, feature_map_options=MAPS[feature_map])
+def test_token_by_token_is_all_at_once(encoding: str, normalizer: str, feature_map: str) -> None:
+    layer = _linear(encoding, normalizer=normalizer, feature_map=feature_map, feature_map_options=MAPS[feature_map])
     whole = layer(_x())
     # A clamped denominator of signed features can be as small as its clamp: relative to the size of what it makes.
     tolerance = 1e-9 * max(1.0, whole.abs().max().item())
@@ -112,7 +112,7 @@ def test_the_published_layer_ignores_padding() -> None:
 
 
 def test_the_linear_layer_is_its_formula() -> None:
-    layer, x = _linear("orthogonal", normaliser="layernorm"), _x(9)
+    layer, x = _linear("orthogonal", normalizer="layernorm"), _x(9)
     query, key, value = layer.project(x)
     query, key = layer.encoding(torch.nn.functional.elu(query) + 1, torch.nn.functional.elu(key) + 1)
     summed = layer.join((query @ key.mT).tril() @ value)
@@ -137,13 +137,13 @@ def test_a_denominator_of_plain_features_keeps_weights_of_one_together() -> None
 
 
 def test_the_state_does_not_grow() -> None:
-    layer = _linear("unitary", normaliser="layernorm")
+    layer = _linear("unitary", normalizer="layernorm")
     _, short = layer.extend(_x(2))
     _, long = layer.extend(_x(500))
     assert short.key_value.shape == long.key_value.shape
 
 
-def test_initialisation_is_the_published_one() -> None:
+def test_initialization_is_the_published_one() -> None:
     torch.manual_seed(0)
     layer = LinearAttention(256, 4)
     bound = (6 / 512) ** 0.5
@@ -156,7 +156,7 @@ def test_initialisation_is_the_published_one() -> None:
 @pytest.mark.parametrize("encoding", ["none", "rope", "unitary", "permutation", "decay"])
 def test_compiles_without_graph_breaks(encoding: str) -> None:
     torch.manual_seed(0)
-    layer = LinearAttention(32, 4, encoding=ENCODINGS[encoding], normaliser="layernorm")
+    layer = LinearAttention(32, 4, encoding=ENCODINGS[encoding], normalizer="layernorm")
     x = _x(70).float().requires_grad_()
     compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
     expected, found = layer(x), compiled(x)
@@ -169,7 +169,7 @@ def test_compiles_without_graph_breaks(encoding: str) -> None:
     ("build", "message"),
     [
         (lambda: LinearAttention(30, 4), "embed_dim=30"),
-        (lambda: LinearAttention(32, 4, normaliser="batchnorm"), "layernorm"),
+        (lambda: LinearAttention(32, 4, normalizer="batchnorm"), "layernorm"),
         (lambda: LinearAttention(32, 4, denominator_from="keys"), "encoded, plain"),
         (lambda: LinearAttention(32, 4, encoding=build_encoding("rope", head_dim=4, num_heads=4)), "head_dim=4"),
         (lambda: LinearAttention(12, 4, encoding={"name": "rope"}), "even"),

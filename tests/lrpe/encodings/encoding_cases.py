@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from lrpe.encodings import Encoding, build_encoding
-from lrpe.encodings.lrpe.module import CORES
-from lrpe.encodings.lrpe.native.library import is_available
-from lrpe.encodings.lrpe.projections import PROJECTIONS
+from lrpe.encodings.lrpe import CORES
+from lrpe.encodings.parts.projections import PROJECTIONS
+from lrpe.ops.native.build import is_available
 
 HEADS = 2
 HEAD_DIM = 12

@@ -6,9 +6,9 @@ import itertools
 
 import pytest
 import torch
-from encoding_cases import random_vectors, scores
 
 from lrpe.encodings import build_encoding
+from tests.lrpe.encodings.encoding_cases import random_vectors, scores
 
 SIZE = 6
 GRID = torch.tensor(list(itertools.product(range(SIZE), range(SIZE))))

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import pytest
 import torch
-from encoding_cases import ALL, HEAD_DIM, HEADS, LEARNED, LINEAR, Case, apply_matrices, random_positions, scores
-from encoding_cases import random_vectors as vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.autograd import gradcheck
 
 from lrpe.encodings import ENCODINGS, Encoding
+from tests.lrpe.encodings.encoding_cases import (
+    ALL,
+    HEAD_DIM,
+    HEADS,
+    LEARNED,
+    LINEAR,
+    Case,
+    apply_matrices,
+    random_positions,
+    scores,
+)
+from tests.lrpe.encodings.encoding_cases import random_vectors as vectors
 
 CLOSE = {"rtol": 0, "atol": 1e-11}
 RELATIVE = [case for case in LINEAR if case.name != "none"]

@@ -6,10 +6,10 @@ import copy
 
 import pytest
 import torch
-from encoding_cases import ALL, HEAD_DIM, HEADS, LEARNED, Case, random_positions, random_vectors
 from torch._dynamo.testing import CompileCounter
 
 from lrpe.encodings import ENCODINGS, build_encoding, encoding_options
+from tests.lrpe.encodings.encoding_cases import ALL, HEAD_DIM, HEADS, LEARNED, Case, random_positions, random_vectors
 
 SIZE = {"head_dim": 8, "num_heads": 2}
 

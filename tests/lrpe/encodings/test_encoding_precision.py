@@ -7,7 +7,17 @@ import math
 
 import pytest
 import torch
-from encoding_cases import ALL, HEAD_DIM, HEADS, LINEAR, Case, apply_matrices, random_positions, random_vectors
+
+from tests.lrpe.encodings.encoding_cases import (
+    ALL,
+    HEAD_DIM,
+    HEADS,
+    LINEAR,
+    Case,
+    apply_matrices,
+    random_positions,
+    random_vectors,
+)
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 ROUNDING = {torch.float32: 2**-24, torch.bfloat16: 2**-8, torch.float16: 2**-11}

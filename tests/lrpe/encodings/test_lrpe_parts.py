@@ -6,13 +6,13 @@ import math
 
 import pytest
 import torch
-from encoding_cases import random_vectors, scores
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lrpe.encodings import LRPE, RoPE
-from lrpe.encodings.lrpe.permutation import decompose
-from lrpe.encodings.lrpe.projections import CosineTransform, FourierTransform, OddEven
+from lrpe.encodings.parts.permutation import decompose
+from lrpe.encodings.parts.projections import CosineTransform, FourierTransform, OddEven
+from tests.lrpe.encodings.encoding_cases import random_vectors, scores
 
 
 def angles(**options) -> list[float]:

@@ -6,9 +6,9 @@ import math
 
 import pytest
 import torch
-from encoding_cases import random_vectors
 
 from lrpe.encodings import LRPE, PermuteFormer
+from tests.lrpe.encodings.encoding_cases import random_vectors
 
 
 @pytest.mark.parametrize("heads", [1, 4, 8])

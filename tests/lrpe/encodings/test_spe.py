@@ -6,11 +6,11 @@ import math
 
 import pytest
 import torch
-from encoding_cases import random_vectors, scores
 from torch.nn import functional as F
 
 from lrpe.encodings import SPE
-from lrpe.encodings.spe.noise import gaussian
+from lrpe.encodings.parts.spe_noise import gaussian
+from tests.lrpe.encodings.encoding_cases import random_vectors, scores
 
 KINDS = [{"kind": "sine", "num_sines": 2}, {"kind": "conv", "kernel_size": 4}]
 

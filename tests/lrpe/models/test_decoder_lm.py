@@ -39,7 +39,7 @@ def _count(config: DecoderConfig) -> int:
 # RECIPE 3.1: 44.65 M with GPT-2's BPE, 156.0 M with words, without encoding and with a denominator.
 @pytest.mark.parametrize(("vocabulary", "millions"), [(50_264, 44.65), (267_744, 156.0)])
 def test_the_base_model_has_the_published_size(vocabulary: int, millions: float) -> None:
-    assert _count(DecoderConfig.base(vocabulary, normaliser="denominator")) / 1e6 == pytest.approx(millions, abs=0.005)
+    assert _count(DecoderConfig.base(vocabulary, normalizer="denominator")) / 1e6 == pytest.approx(millions, abs=0.005)
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,8 @@ def test_the_base_model_has_the_published_size(vocabulary: int, millions: float)
     ],
 )
 def test_lrpe_adds_a_norm_and_its_angles(encoding: dict[str, Any], per_layer: int) -> None:
-    plain = _count(DecoderConfig.base(50_264, normaliser="denominator"))
-    config = DecoderConfig.base(50_264, normaliser="layernorm", encoding=encoding)
+    plain = _count(DecoderConfig.base(50_264, normalizer="denominator"))
+    config = DecoderConfig.base(50_264, normalizer="layernorm", encoding=encoding)
     with torch.device("meta"):
         trained = sum(p.numel() for p in DecoderLM(config).parameters() if p.requires_grad)
     assert trained - plain == 6 * per_layer

@@ -38,7 +38,7 @@ def _padded(tokens: torch.Tensor, extra: int) -> torch.Tensor:
 
 def test_the_base_model_with_its_head_has_the_published_size() -> None:
     with torch.device("meta"):
-        encoder = BidirectionalEncoder(EncoderConfig.base(50_265, normaliser="denominator"))
+        encoder = BidirectionalEncoder(EncoderConfig.base(50_265, normalizer="denominator"))
         head = MaskedLMHead(encoder.embedding)
     parameters = {id(p): p.numel() for p in [*encoder.parameters(), *head.parameters()]}
     assert sum(parameters.values()) / 1e6 == pytest.approx(124.70, abs=0.01)  # RECIPE 3.3
@@ -46,11 +46,11 @@ def test_the_base_model_with_its_head_has_the_published_size() -> None:
 
 @pytest.mark.parametrize("encoding", [{"name": "none"}, *ENCODINGS])
 @pytest.mark.parametrize(
-    ("attention", "normaliser", "absolute"),
+    ("attention", "normalizer", "absolute"),
     [("linear", "layernorm", "none"), ("linear", "denominator", "learned"), ("softmax", "layernorm", "sinusoidal")],
 )
-def test_padding_changes_nothing(encoding: dict[str, Any], attention: str, normaliser: str, absolute: str) -> None:
-    model = _model(encoding=encoding, attention=attention, normaliser=normaliser, absolute=absolute)
+def test_padding_changes_nothing(encoding: dict[str, Any], attention: str, normalizer: str, absolute: str) -> None:
+    model = _model(encoding=encoding, attention=attention, normalizer=normalizer, absolute=absolute)
     tokens = _tokens()
     alone = model(tokens)
     torch.testing.assert_close(model(_padded(tokens, 5))[:, :13], alone, rtol=1e-8, atol=1e-8)

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from experiments import torchvision_compatibility
+from experiments.engine.families.imagenet import torchvision_compat as torchvision_compatibility
 from lrpe.models import VisionConfig, VisionTransformer, load_timm_state_dict
 from lrpe.models.drop_path import DropPath
 from lrpe.models.image_positions import LearnedGrid, SinusoidalGrid, build_image_positions, grid_positions
@@ -51,16 +51,16 @@ def _count(config: VisionConfig) -> int:
 # RECIPE 3.5: 22.04 M, and 9,216 for the norms of LRPE's rows. Theirs has one unused row of positions.
 def test_the_published_model_has_the_published_size() -> None:
     published = {"absolute": "learned", "query_bias": False, "pooling": "mean"}
-    plain = _count(VisionConfig.small(normaliser="denominator", **published))
+    plain = _count(VisionConfig.small(normalizer="denominator", **published))
     assert plain / 1e6 == pytest.approx(22.04, abs=0.005)
-    assert _count(VisionConfig.small(normaliser="layernorm", **published)) - plain == 9216
+    assert _count(VisionConfig.small(normalizer="layernorm", **published)) - plain == 9216
 
 
 @pytest.mark.parametrize(("size", "millions"), [("tiny", 5.717), ("small", 22.051), ("base", 86.568)])
 def test_deit_sizes(size: str, millions: float) -> None:
     """timm's deit_<size>_patch16_224; its position of the class token is part of our class token."""
     config = getattr(VisionConfig, size)(
-        attention="softmax", pooling="class_token", absolute="learned", normaliser="denominator"
+        attention="softmax", pooling="class_token", absolute="learned", normalizer="denominator"
     )
     assert (_count(config) + config.embed_dim) / 1e6 == pytest.approx(millions, abs=0.001)
 

@@ -32,7 +32,7 @@ def test_without_a_denominator_there_is_nothing_to_count() -> None:
     clamped = torch.zeros(2, dtype=torch.int64)
     linear_attention(*_inputs(), clamped=clamped)
     assert clamped.tolist() == [0, 0]
-    assert LinearAttention(16, 2, normaliser="layernorm").clamped is None
+    assert LinearAttention(16, 2, normalizer="layernorm").clamped is None
 
 
 def test_a_layer_counts_in_training_compiled_or_not() -> None:

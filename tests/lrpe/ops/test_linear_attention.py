@@ -230,14 +230,14 @@ def test_decay_neither_overflows_nor_turns_to_nan_at_65536_tokens(dtype: torch.d
 def test_memory_of_the_backward_is_linear() -> None:
     """What is saved for the backward, in elements a token, does not grow with the length."""
 
-    def saved_a_token(length: int) -> int:
+    def saved_per_token(length: int) -> int:
         inputs = _inputs(length, batch=1, heads=1, key_dim=16, value_dim=16)
         sizes: list[int] = []
         with torch.autograd.graph.saved_tensors_hooks(lambda x: sizes.append(x.numel()) or x, lambda x: x):
             linear_attention(*inputs, form="chunked", chunk_size=64)
         return sum(sizes) // length
 
-    assert saved_a_token(256) == saved_a_token(2048)
+    assert saved_per_token(256) == saved_per_token(2048)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Autoregressive language modelling on fairseq's ``language_modeling``."""
+"""Autoregressive language modeling on fairseq's ``language_modeling``."""
 
 from experiments.engine.families.alm.family import AutoregressiveLM
 

@@ -13,7 +13,7 @@ from omegaconf import open_dict
 
 from experiments.engine.loading import load, require_split
 from experiments.engine.score import Score
-from experiments.errors import UserError
+from experiments.util.errors import UserError
 
 
 def evaluate(

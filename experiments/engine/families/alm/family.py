@@ -8,9 +8,9 @@ from typing import Any
 from omegaconf import DictConfig
 from torch import nn
 
-from data_prep import unigram_perplexity
+from data_prep.api import unigram_perplexity
 from experiments.engine import checkpoints
-from experiments.engine.device import Place
+from experiments.engine.distributed import DistributedContext
 from experiments.engine.families.alm import adaptive_loss, task  # noqa: F401 - register themselves
 from experiments.engine.families.alm.evaluation import evaluate
 from experiments.engine.families.alm.model import decoder_config
@@ -77,7 +77,7 @@ class AutoregressiveLM(Family):
         )
         return found.metrics()
 
-    def final_metrics(self, config: DictConfig, folder: Path, place: Place) -> dict[str, float]:
+    def final_metrics(self, config: DictConfig, folder: Path, place: DistributedContext) -> dict[str, float]:
         """Loss (nats a token) and perplexity on the validation and the test split, and what a unigram model has."""
         metrics: dict[str, float] = {}
         path, data = folder / "checkpoints" / checkpoints.BEST, Path(config.data.folder).resolve()

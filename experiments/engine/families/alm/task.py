@@ -1,4 +1,4 @@
-"""fairseq's language modelling with our data order."""
+"""fairseq's language modeling with our data order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bidirectional language modelling on fairseq's ``masked_lm``."""
+"""Bidirectional language modeling on fairseq's ``masked_lm``."""
 
 from experiments.engine.families.blm.family import BidirectionalLM
 

@@ -8,8 +8,8 @@ from typing import Any
 from omegaconf import DictConfig
 from torch import nn
 
-from data_prep import unigram_perplexity
-from experiments.engine.device import Place
+from data_prep.api import unigram_perplexity
+from experiments.engine.distributed import DistributedContext
 from experiments.engine.families.base import Counting, Family, attention_fields
 from experiments.engine.families.blm import task  # noqa: F401 - registers itself
 from experiments.engine.families.blm.evaluation import evaluate
@@ -71,7 +71,7 @@ class BidirectionalLM(Family):
     ) -> dict[str, float]:
         return evaluate(path, split, data=data, sequences=samples, cuda=cuda).metrics()
 
-    def final_metrics(self, config: DictConfig, folder: Path, place: Place) -> dict[str, float]:
+    def final_metrics(self, config: DictConfig, folder: Path, place: DistributedContext) -> dict[str, float]:
         """Loss (nats a masked token) and perplexity on the validation and the test split, and what a unigram model has
         (over all tokens of the test split)."""
         found = super().final_metrics(config, folder, place)

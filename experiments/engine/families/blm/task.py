@@ -1,4 +1,4 @@
-"""fairseq's masked language modelling with our data order, and with one fixed masking for evaluation."""
+"""fairseq's masked language modeling with our data order, and with one fixed masking for evaluation."""
 
 from __future__ import annotations
 

@@ -8,21 +8,21 @@ from typing import Any
 from omegaconf import DictConfig
 from torch import nn
 
-from data_prep import TASKS, load_manifest
-from data_prep.manifest import sha256_of
+from data_prep.api import TASKS, load_manifest
+from data_prep.core.manifest import sha256_of
 from experiments.config.identity import pretrained_checkpoint, pretraining_identity
 from experiments.config.pretraining import pretraining_config
 from experiments.engine import checkpoints
-from experiments.engine.device import Place
+from experiments.engine.distributed import DistributedContext
 from experiments.engine.families.base import Counting, Family
 from experiments.engine.families.blm.family import build_encoder, encoder_section
 from experiments.engine.families.glue import task  # noqa: F401 - registers itself
+from experiments.engine.families.glue.answers import write_answers
 from experiments.engine.families.glue.criterion import HEAD
 from experiments.engine.families.glue.metrics import mean, measure
 from experiments.engine.families.glue.prediction import predict
 from experiments.engine.families.glue.pretrained import compare
-from experiments.errors import UserError
-from experiments.submission import write_answers
+from experiments.util.errors import UserError
 
 BEGIN, SEPARATOR = 0, 2  # <s> and </s>, by which RoBERTa opens a text and divides a pair
 
@@ -107,8 +107,8 @@ class SentenceClassification(Family):
             raise UserError(f"split={split}: GLUE does not publish its labels; its answers are in the run's folder")
         return {"loss": found.loss, **measure(found.metrics, found.answer, found.target)}
 
-    def final_metrics(self, config: DictConfig, folder: Path, place: Place) -> dict[str, float]:
-        """Loss and metrics on every labelled split, ``valid_score`` (the mean of the task's metrics over its validation
+    def final_metrics(self, config: DictConfig, folder: Path, place: DistributedContext) -> dict[str, float]:
+        """Loss and metrics on every labeled split, ``valid_score`` (the mean of the task's metrics over its validation
         splits, as GLUE averages), and the answers for the test splits as files."""
         facts, path = TASKS[config.task.name], folder / "checkpoints" / checkpoints.BEST
         data = Path(config.data.folder).resolve()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from experiments.engine import checkpoints
-from experiments.errors import UserError
+from experiments.util.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from fairseq.data import FairseqDataset
 
-from data_prep.errors import DataError
+from data_prep.core.errors import DataError
 from data_prep.images.index import ImageSplit
 from data_prep.images.loose import LooseImages
 from experiments.engine.families.imagenet.mixing import Mixing
@@ -106,7 +106,7 @@ class TrainingImages(Images):
 
     def __len__(self) -> int:
         """Samples an epoch."""
-        return updates_an_epoch(len(self.split), self.batch_size) * self.batch_size
+        return updates_per_epoch(len(self.split), self.batch_size) * self.batch_size
 
     def __getitem__(self, number: int) -> Sample:
         epoch, position = divmod(int(number), len(self))
@@ -129,7 +129,7 @@ class TrainingImages(Images):
         return self.mixing(images, labels, [sample["position"] for sample in samples], samples[0]["epoch"])
 
 
-def updates_an_epoch(images: int, batch_size: int) -> int:
+def updates_per_epoch(images: int, batch_size: int) -> int:
     """Whole updates in ``images``; one, with repeated images, where they fill none."""
     return max(1, images // batch_size)
 
@@ -139,10 +139,10 @@ def epoch_order(images: int, batch_size: int, repeats: int, seed: int, epoch: in
 
     A random order of all images, each ``repeats`` times in succession, up to the number of images: so an update holds
     all draws of its images (as DeiT's sampler deals them to devices), here in an order of its own, so that Mixup's
-    neighbours are different images.
+    neighbors are different images.
     """
     generator = np.random.default_rng([seed, epoch])
-    updates = updates_an_epoch(images, batch_size)
+    updates = updates_per_epoch(images, batch_size)
     rounds = -(-updates * batch_size // (repeats * images))
     order = np.concatenate([generator.permutation(images) for _ in range(rounds)])
     order = np.repeat(order, repeats)[: updates * batch_size].reshape(updates, batch_size)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from data_prep.errors import DataError
+from data_prep.core.errors import DataError
 from data_prep.images.index import ImageSplit
 from data_prep.images.loose import UNKNOWN, LooseImages
 from experiments.engine import checkpoints, loading
@@ -21,7 +21,7 @@ from experiments.engine.families.imagenet.criterion import count_correct
 from experiments.engine.families.imagenet.dataset import EvaluationImages
 from experiments.engine.families.imagenet.task import whole
 from experiments.engine.families.imagenet.transforms import evaluation_transform
-from experiments.errors import UserError
+from experiments.util.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -10,25 +10,25 @@ from typing import Any
 from omegaconf import DictConfig
 from torch import nn
 
-from data_prep import load_manifest
-from data_prep.errors import DataError
+from data_prep.api import load_manifest
+from data_prep.core.errors import DataError
 from data_prep.images.index import class_names
 from experiments.engine import checkpoints
-from experiments.engine.device import Place
+from experiments.engine.distributed import DistributedContext
 from experiments.engine.families.base import Counting, Family, as_json, attention_fields
 from experiments.engine.families.imagenet import criterion, task  # noqa: F401 - register themselves
-from experiments.engine.families.imagenet.dataset import updates_an_epoch
+from experiments.engine.families.imagenet.dataset import updates_per_epoch
 from experiments.engine.families.imagenet.encoding import image_options
 from experiments.engine.families.imagenet.evaluation import evaluate
 from experiments.engine.families.imagenet.model import vision_config
 from experiments.engine.families.imagenet.transforms import Augmentation
-from experiments.errors import UserError
+from experiments.util.errors import UserError
 from lrpe.models import VisionTransformer
 
 FIELDS = (
     "image_size", "patch_size", "num_layers", "embed_dim", "ffn_dim", "num_heads", "dropout", "drop_path",
     "drop_path_schedule", "pooling", "absolute_std", "query_bias", "denominator_from", "denominator_eps",
-    "initialisation",
+    "initialization",
 )  # fmt: skip
 
 
@@ -81,18 +81,18 @@ class ImageClassification(Family):
         )
 
     def updates(self, config: DictConfig) -> int:
-        return int(config.recipe.max_update or config.recipe.epochs * self._updates_an_epoch(config))
+        return int(config.recipe.max_update or config.recipe.epochs * self._updates_per_epoch(config))
 
     def warmup_updates(self, config: DictConfig) -> int:
         given = config.recipe.warmup_updates
-        wanted = config.recipe.warmup_epochs * self._updates_an_epoch(config) if given is None else given
+        wanted = config.recipe.warmup_epochs * self._updates_per_epoch(config) if given is None else given
         if wanted >= (updates := self.updates(config)):
             raise UserError(f"{wanted:,} updates of warm-up leave nothing of {updates:,}: lower recipe.warmup_epochs")
         return max(1, int(wanted))
 
     def validation_interval(self, config: DictConfig) -> int:
         given = config.recipe.validate_interval_updates
-        return int(given or config.recipe.validate_interval_epochs * self._updates_an_epoch(config))
+        return int(given or config.recipe.validate_interval_epochs * self._updates_per_epoch(config))
 
     def numbers_per_parameter(self, config: DictConfig) -> int:
         """As every family's, and the average of the weights."""
@@ -107,7 +107,7 @@ class ImageClassification(Family):
 
     def describe(self, config: DictConfig) -> dict[str, Any]:
         manifest = self._manifest(config)
-        epochs = self.updates(config) / self._updates_an_epoch(config)
+        epochs = self.updates(config) / self._updates_per_epoch(config)
         counts = {split: counts["images"] for split, counts in manifest["splits"].items()}
         return {"images": {**counts, "classes": manifest["classes"], "epochs": round(epochs, 2)}}
 
@@ -137,7 +137,7 @@ class ImageClassification(Family):
         )
         return {"top1": score.top1, "top5": score.top5, "loss": score.loss, "images": score.images}
 
-    def final_metrics(self, config: DictConfig, folder: Path, place: Place) -> dict[str, float]:
+    def final_metrics(self, config: DictConfig, folder: Path, place: DistributedContext) -> dict[str, float]:
         """Loss (nats), top-1 and top-5 (per cent) of the best checkpoint on each held-out split; ``top1`` and ``top5``
         are those of the test split, or of the validation split where the data set has no other."""
         metrics: dict[str, float] = {}
@@ -154,8 +154,8 @@ class ImageClassification(Family):
                 metrics |= {"top1": score.top1, "top5": score.top5}
         return metrics
 
-    def _updates_an_epoch(self, config: DictConfig) -> int:
-        return updates_an_epoch(self._manifest(config)["splits"]["train"]["images"], config.recipe.batch_size)
+    def _updates_per_epoch(self, config: DictConfig) -> int:
+        return updates_per_epoch(self._manifest(config)["splits"]["train"]["images"], config.recipe.batch_size)
 
     def _manifest(self, config: DictConfig) -> dict[str, Any]:
         try:

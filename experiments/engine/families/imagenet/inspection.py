@@ -10,8 +10,8 @@ from torch.utils.data import Subset
 
 from data_prep.images.loose import UNKNOWN
 from experiments.engine.families.imagenet.evaluation import load, open_images, predictions
-from experiments.errors import UserError
-from experiments.prediction_grid import Prediction
+from experiments.engine.families.imagenet.prediction_grid import Prediction
+from experiments.util.errors import UserError
 
 # timm's IMAGENET_DEFAULT_MEAN and _STD, which the transforms subtract and divide by
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -22,14 +22,14 @@ class Inspection:
     """All images looked at, how many of them have a known class, how many are wrong, and those to show."""
 
     images: int
-    labelled: int
+    labeled: int
     wrong: int
     shown: list[Prediction]
 
     def summary(self) -> str:
-        if not self.labelled:
+        if not self.labeled:
             return f"{self.images:,} images without classes; {len(self.shown)} shown"
-        right = 100 * (1 - self.wrong / self.labelled)
+        right = 100 * (1 - self.wrong / self.labeled)
         return f"{self.images:,} images, {self.wrong:,} wrong (top-1 {right:.2f} %); {len(self.shown)} shown"
 
 

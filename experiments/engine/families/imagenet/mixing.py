@@ -15,9 +15,9 @@ MIXING = 1  # distinguishes these draws from those of the samples
 
 
 class Mixing:
-    """Mixes neighbours in the order of an epoch, 2j with 2j + 1, and gives soft targets.
+    """Mixes neighbors in the order of an epoch, 2j with 2j + 1, and gives soft targets.
 
-    timm mixes an image with its mirror in the batch, so that results depend on the batches that devices get. Neighbours
+    timm mixes an image with its mirror in the batch, so that results depend on the batches that devices get. Neighbors
     stay together in every batch of even size; and one draw is shared by ``mix_group`` images that follow each other,
     whichever batches they come in.
 

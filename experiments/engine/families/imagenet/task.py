@@ -12,12 +12,12 @@ import numpy as np
 from fairseq.dataclass import FairseqDataclass
 from fairseq.tasks import FairseqTask, register_task
 
-from data_prep.errors import DataError
+from data_prep.core.errors import DataError
 from data_prep.images.index import ImageSplit, class_names
 from experiments.engine.families.imagenet.dataset import EvaluationImages, TrainingImages
 from experiments.engine.families.imagenet.transforms import Augmentation, evaluation_transform
 from experiments.engine.update_batches import UpdateBatches, divide
-from experiments.errors import UserError
+from experiments.util.errors import UserError
 
 
 @dataclass
@@ -77,9 +77,9 @@ class ImageTask(UpdateBatches, FairseqTask):
             )
         return super().get_batch_iterator(dataset, max_tokens, max_sentences, *args, **options)
 
-    def epoch_batches(self, samples: int, samples_a_pass: int, seed: int, epoch: int) -> list[np.ndarray]:
-        # in order: the data set draws one, since it has to know which images are neighbours
-        return divide(epoch * samples + np.arange(samples), self.samples_per_update, samples_a_pass)
+    def epoch_batches(self, samples: int, samples_per_pass: int, seed: int, epoch: int) -> list[np.ndarray]:
+        # in order: the data set draws one, since it has to know which images are neighbors
+        return divide(epoch * samples + np.arange(samples), self.samples_per_update, samples_per_pass)
 
     def train_step(self, sample: Mapping[str, Any], *args: Any, **options: Any) -> Any:
         return super().train_step(whole(sample), *args, **options)

@@ -9,8 +9,9 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
-from experiments import timm_compatibility, torchvision_compatibility
-from experiments.errors import UserError
+from experiments.engine.families.imagenet import timm_compat as timm_compatibility
+from experiments.engine.families.imagenet import torchvision_compat as torchvision_compatibility
+from experiments.util.errors import UserError
 
 Transform = Callable[[Image.Image], Tensor]
 CROPS = ("resized", "padded", "none")
@@ -62,7 +63,7 @@ class Augmentation:
 
 
 def training_transform(augmentation: Augmentation, image_size: int) -> Transform:
-    """An RGB image of any size to Float32[3 image_size image_size], normalised by ImageNet's mean and deviation.
+    """An RGB image of any size to Float32[3 image_size image_size], normalized by ImageNet's mean and deviation.
 
     Raises:
         ValueError: timm knows no such policy or interpolation.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import prepare
+from data_prep.api import prepare
 from tests.data_prep.images.support import write_folder
 from tests.experiments.conftest import ROOT, environment
 

@@ -14,11 +14,11 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from data_prep import prepare
+from data_prep.api import prepare
 from data_prep.images.index import ImageSplit
 from experiments.engine.families.imagenet.dataset import EvaluationImages, TrainingImages, epoch_order
+from experiments.engine.families.imagenet.timm_compat import posterize
 from experiments.engine.families.imagenet.transforms import Augmentation, evaluation_transform, training_transform
-from experiments.timm_compatibility import posterize
 from tests.data_prep.images.support import pixels, write_folder
 
 FULL = Augmentation(
@@ -82,7 +82,7 @@ def test_the_number_of_worker_processes_changes_nothing(image_data: Path) -> Non
 
 @pytest.mark.parametrize("size", [2, 4, 6])
 def test_mixing_does_not_depend_on_how_an_update_is_divided(image_data: Path, size: int) -> None:
-    """Neighbours are mixed, and four in succession share a draw, whichever passes they come in."""
+    """Neighbors are mixed, and four in succession share a draw, whichever passes they come in."""
     dataset = training(image_data)
     whole = batch(dataset, range(12))
     parts = [batch(dataset, range(start, start + size)) for start in range(0, 12, size)]
@@ -92,7 +92,7 @@ def test_mixing_does_not_depend_on_how_an_update_is_divided(image_data: Path, si
     torch.testing.assert_close(images, whole["net_input"]["images"], rtol=0, atol=0)
 
 
-def test_targets_are_mixtures_of_two_neighbours(image_data: Path) -> None:
+def test_targets_are_mixtures_of_two_neighbors(image_data: Path) -> None:
     dataset = training(image_data, Augmentation(crop="none", horizontal_flip=0, mixup=1.0, mix_group=4))
     made = batch(dataset, range(12))
     samples = [dataset[len(dataset) + position] for position in range(12)]
@@ -143,7 +143,7 @@ def test_images_of_every_size_become_the_model_s(crop: str, size: tuple[int, int
     assert evaluation_transform(8, 0.875)(image).shape == (3, 8, 8)
 
 
-def test_channels_keep_their_order_and_are_normalised() -> None:
+def test_channels_keep_their_order_and_are_normalized() -> None:
     red = Image.new("RGB", (8, 8), (255, 0, 0))
     for transform in (training_transform(PLAIN, 8), evaluation_transform(8, 1.0)):
         expected = [(1 - 0.485) / 0.229, -0.456 / 0.224, -0.406 / 0.225]

@@ -11,14 +11,14 @@ import torch
 
 from experiments.config import compose
 from experiments.engine import optimizer  # noqa: F401 - registers itself
-from experiments.engine.device import Place
+from experiments.engine.distributed import DistributedContext
 from experiments.engine.families import family_of
 from experiments.engine.families.imagenet.model import LRPEVisionModel
 from experiments.engine.translate import fairseq_config
-from experiments.errors import UserError
+from experiments.util.errors import UserError
 from lrpe.models import VisionTransformer
 
-ONE = Place(rank=0, local_rank=0, world_size=1, cuda=False)
+ONE = DistributedContext(rank=0, local_rank=0, world_size=1, cuda=False)
 
 
 def composed(data: Path, *overrides: str) -> Any:
@@ -61,10 +61,10 @@ def test_published_rows_are_the_authors_models(image_data: Path) -> None:
         "spe": ("spe", "denominator"),
         "lrpe_orthogonal": ("lrpe", "layernorm"),
     }
-    for label, (name, normaliser) in rows.items():
+    for label, (name, normalizer) in rows.items():
         model = built(image_data, "protocol=published", f"encoding={label}")
         config, attention = model.config, model.layers[3].attention
-        assert (config.encoding["name"], config.normaliser, config.absolute) == (name, normaliser, "learned")
+        assert (config.encoding["name"], config.normalizer, config.absolute) == (name, normalizer, "learned")
         assert attention.query_projection.bias is None
         assert attention.output_projection.bias is not None
         assert (attention.denominator_from, attention.eps) == ("plain", 1e-4)

@@ -16,10 +16,10 @@ import pytest
 import torch
 from PIL import Image
 
-from data_prep import prepare
+from data_prep.api import prepare
 from experiments import evaluate, inspect, train
 from experiments.config import compose
-from experiments.errors import UserError
+from experiments.util.errors import UserError
 from tests.data_prep.images.support import CLASSES, pixels, write_folder
 from tests.experiments.conftest import ROOT, environment, only_run
 from tests.experiments.engine.imagenet.conftest import AUGMENTED, run_train, train_command

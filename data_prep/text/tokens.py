@@ -1,0 +1,71 @@
+"""How a prepared corpus turns text into words of its dictionary: further text is tokenized from its folder alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_prep.core.manifest import check
+from data_prep.text.bpe import load_encoder
+from data_prep.text.dictionary import Dictionary
+from data_prep.text.prose import tokenize as tokenize_prose
+
+Tokenize = Callable[[Sequence[str]], list[list[str]]]
+
+
+def split_words(lines: Sequence[str]) -> list[list[str]]:
+    """Words between white space, as fairseq splits them."""
+    return [line.split() for line in lines]
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The vocabulary of a prepared corpus.
+
+    Attributes:
+        name: of the corpus.
+        identity: of the corpus.
+        rule: how text becomes words of the dictionary, in words.
+        tokenize: lines to lists of words of the dictionary.
+        text_of: one such word to text, with the space before it where it has one.
+        dictionary: of the corpus.
+    """
+
+    name: str
+    identity: str
+    rule: str
+    tokenize: Tokenize
+    text_of: Callable[[str], str]
+    dictionary: Dictionary
+
+
+def load_tokens(folder: Path | str) -> Tokens:
+    """The vocabulary of a prepared folder.
+
+    The embedded corpus was lower-cased and split before anything else, so further text is too.
+
+    Raises:
+        DataError: the folder is not prepared, or is damaged.
+    """
+    folder = Path(folder)
+    manifest = check(folder)
+    embedded = manifest["source"]["kind"] == "embedded"
+    tokenize, text_of, rule = _split_prose if embedded else split_words, _with_space, "words between white space"
+    if embedded:
+        rule = "lower case; words and punctuation marks"
+    if "bpe" in manifest:
+        encoder = load_encoder(folder)
+        words, text_of = tokenize, encoder.decode
+        tokenize = (lambda lines: encoder([" ".join(line) for line in words(lines)])) if embedded else encoder
+        rule = f"{rule}; BPE of them, joined by spaces" if embedded else "BPE of the stripped line"
+    dictionary = Dictionary.load(folder / "dict.txt")
+    return Tokens(manifest["name"], manifest["identity"], rule, tokenize, text_of, dictionary)
+
+
+def _split_prose(lines: Sequence[str]) -> list[list[str]]:
+    return [tokenize_prose(line) for line in lines]
+
+
+def _with_space(word: str) -> str:
+    return f" {word}"

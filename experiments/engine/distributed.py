@@ -1,0 +1,60 @@
+"""Which process of how many, and on what device."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import torch
+
+from experiments.util.errors import UserError
+from lrpe.ops.backend import forced_backend
+from lrpe.ops.native.build import is_available
+from lrpe.ops.native.rotate import runs_native
+
+
+@dataclass(frozen=True)
+class DistributedContext:
+    """This process among its peers (torchrun's or SLURM's variables) and its device."""
+
+    rank: int
+    local_rank: int
+    world_size: int
+    cuda: bool
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+
+def find_context(device: str) -> DistributedContext:
+    """Read the place from the environment: torchrun's WORLD_SIZE, RANK and LOCAL_RANK, or SLURM's tasks.
+
+    Raises:
+        UserError: a GPU is asked for where there is none, or LRPE_BACKEND is unknown or cannot be had here.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            "engine.device=cuda, but torch sees no GPU here: use engine.device=cpu, or install a CUDA build"
+        )
+    try:
+        if forced_backend() == "native":
+            runs_native(torch.empty(0))
+    except (RuntimeError, ValueError) as error:
+        raise UserError(str(error)) from None
+    if "WORLD_SIZE" not in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
+        import submitit
+
+        submitit.helpers.TorchDistributedEnvironment().export()
+    environment = os.environ
+    return DistributedContext(
+        rank=int(environment.get("RANK", "0")),
+        local_rank=int(environment.get("LOCAL_RANK", "0")),
+        world_size=int(environment.get("WORLD_SIZE", "1")),
+        cuda=device != "cpu" and torch.cuda.is_available(),
+    )
+
+
+def encoding_backend(cuda: bool) -> str:
+    """What encodes query and key here: each rounds in its own way."""
+    return forced_backend() or ("native" if not cuda and is_available(torch.float32) else "torch")

@@ -1,0 +1,213 @@
+"""From a validated config to a finished record: plan, lock, resume, train, evaluate, and close whatever happens."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from data_prep.api import check, load_manifest
+from data_prep.core.errors import DataError
+from experiments.config import identity, run_directory
+from experiments.engine import checkpoints
+from experiments.engine.disk import bytes_needed, check_reserve, check_space, written_below
+from experiments.engine.distributed import DistributedContext, encoding_backend, find_context
+from experiments.engine.families import family_of
+from experiments.engine.plan import Plan, make_plan
+from experiments.engine.progress import Row, RunProgress, peak_memory
+from experiments.engine.run import median_speed, quiet, train
+from experiments.engine.signals import Interrupted, Stopping, hand_over
+from experiments.engine.translate import fairseq_config
+from experiments.runs.expected import Watch
+from experiments.runs.provenance import build_manifest
+from experiments.runs.records import CLOSING_FIELDS, RunFolder, shown_metrics
+from experiments.tracking.tracker import Tracker
+from experiments.util.errors import UserError
+
+
+def train_run(config: DictConfig, folder: Path, wait: bool = False) -> int:
+    """Train, resume or repair one run, and before it the runs that it needs; the exit code is 0, 1 (it failed), 130
+    (Ctrl-C) or :data:`experiments.launch.exit_codes.REQUEUE`.
+
+    Args:
+        config: validated.
+        folder: the run's.
+        wait: for another process that trains this very run, instead of refusing.
+
+    Raises:
+        UserError: what a person has to mend before this run can start.
+    """
+    quiet()
+    for required in family_of(config).requirements(config):
+        where = run_directory(required)
+        record = RunFolder(where).load()
+        if (record is None or not record.finished) and (code := train_run(required, where, wait=True)):
+            return code
+    place = find_context(config.engine.device)
+    data = _check_data(config)
+    plan = make_plan(config, place.world_size)
+    name = run_name(config)
+    fairseq = fairseq_config(config, folder, place)
+    runs = RunFolder(folder)
+    if not place.is_first:
+        with written_below(folder, name):
+            return _follow(config, fairseq, folder, place, plan, name)
+    with written_below(folder, name), runs.lock(wait):
+        record = runs.load()
+        if record is not None and record.finished:
+            return 0  # another process finished it while this one waited to start
+        checkpoints.remove_abandoned_writes(runs.checkpoints)
+        found = checkpoints.newest_readable(runs.checkpoints)
+        rows = plan.updates // config.engine.log_interval
+        check_space(runs.checkpoints, bytes_needed(plan.checkpoint_bytes, config.engine.keep_checkpoints, rows))
+        start = found[1] if found else 0
+        print(plan.text(f"{config.experiment.name} {config.protocol.name} | {name} | {folder}", place.world_size))
+        if found:
+            print(f"  resuming       from update {start:,} ({found[0].name})")
+        described = family_of(config).describe(config)
+        for what, facts in described.items():
+            print(_shown(what, facts))
+        sys.stdout.flush()
+        runs.checkpoints.mkdir(parents=True, exist_ok=True)
+        runs.write_config(OmegaConf.to_yaml(config))
+        run = {
+            "experiment": config.experiment.name,
+            "encoding": config.encoding.label,
+            **({"task": config.task.name} if "task" in config else {}),
+            "protocol": config.protocol.name,
+            "profile": config.profile.name,
+            "data": config.data.name,
+            "seed": config.seed,
+            "identity": identity(config),
+            "name": f"{name} ({config.protocol.name}, {config.profile.name})",
+        }
+        plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+        runs.begin(
+            run,
+            manifest=build_manifest(plain, data, sys.argv)
+            | {"encoding_backend": encoding_backend(place.cuda)}
+            | described,
+            from_update=start,
+            parameters={"total": plan.parameters, "encoding": plan.encoding_parameters},
+        )
+        if found:
+            fairseq.checkpoint.restore_file = str(found[0])
+        try:
+            return _train(config, fairseq, runs, place, plan, start)
+        except Interrupted as stop:
+            hand_over(stop)
+            return stop.code
+
+
+def run_name(config: DictConfig) -> str:
+    """What a person calls the run: encoding, task where there is one, seed."""
+    task = f" {config.task.name}" if "task" in config else ""
+    return f"{config.encoding.label}{task} seed {config.seed}"
+
+
+def _shown(what: str, facts: dict[str, Any]) -> str:
+    """Lines for a person, one a fact."""
+    lines = [
+        f"{key}: {', '.join(value) or 'none' if isinstance(value, list) else value}" for key, value in facts.items()
+    ]
+    return "\n".join(f"  {what if index == 0 else '':<14} {line}" for index, line in enumerate(lines))
+
+
+def _train(
+    config: DictConfig, fairseq: DictConfig, runs: RunFolder, place: DistributedContext, plan: Plan, start: int
+) -> int:
+    name = run_name(config)
+    progress, stopping = RunProgress(name, plan.updates, plan.counting, start), Stopping()
+    with ExitStack() as stack:
+        tracker = stack.enter_context(
+            Tracker.start(config.tracker.mode, runs, OmegaConf.to_container(config, resolve=True), runs.load(), start)
+        )
+
+        watch = Watch(config, identity(config))
+
+        def record(row: Row) -> None:
+            check_reserve(runs.path)
+            runs.append(row)
+            tracker.log(row)
+            if complaint := watch.complaint(row):
+                print(f"warning: {complaint}", file=sys.stderr)
+
+        progress.record = record
+        stack.enter_context(stopping.on_signals())
+        try:
+            train(fairseq, runs.path / "train.log", progress, stopping, config.engine)
+            progress.close()
+            metrics = family_of(config).final_metrics(config, runs.path, place)
+            metrics["train_loss"] = next(
+                (row["loss"] for row in reversed(runs.history()) if row["split"] == "train"), 0.0
+            )
+        except Interrupted as stop:
+            progress.close()
+            _close(runs, plan, progress, "interrupted", f"stopped by {stop}")
+            tracker.fail(str(stop), status="interrupted")
+            print(f"{name}: stopped at update {progress.update:,}; the same command resumes it", file=sys.stderr)
+            raise
+        except Exception as error:
+            stopping.closing()
+            progress.close()
+            with suppress(OSError):  # a disk that fails takes no record either: the next start closes the segment
+                _close(runs, plan, progress, "failed", f"{type(error).__name__}: {error}")
+            tracker.fail(str(error))
+            raise
+        stopping.closing()
+        finished = _close(runs, plan, progress, "finished", None, metrics)
+        shown = ("metrics", "parameters", "wall_seconds", "updates", *CLOSING_FIELDS)
+        tracker.finish({key: finished[key] for key in shown if key in finished})
+    print(f"{name}: {shown_metrics(metrics)} -> {runs.path}")
+    return 0
+
+
+def _follow(
+    config: DictConfig, fairseq: DictConfig, folder: Path, place: DistributedContext, plan: Plan, name: str
+) -> int:
+    """A rank other than the first: it trains along and writes nothing."""
+    found = checkpoints.newest_readable(folder / "checkpoints")
+    if found:
+        fairseq.checkpoint.restore_file = str(found[0])
+    progress, stopping = RunProgress(name, plan.updates, plan.counting), Stopping()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with stopping.on_signals():
+            train(fairseq, folder / f"train.rank{place.rank}.log", progress, stopping, config.engine)
+    except Interrupted as stop:
+        return stop.code
+    return 0
+
+
+def _close(
+    runs: RunFolder,
+    plan: Plan,
+    progress: RunProgress,
+    status: str,
+    error: str | None,
+    metrics: dict[str, float] | None = None,
+) -> dict[str, Any]:
+    update, counting = plan.updates if status == "finished" else progress.update, plan.counting
+    return runs.close(
+        status,
+        to_update=update,
+        metrics=metrics,
+        error=error,
+        peak_memory_bytes=peak_memory(),
+        **{
+            counting.unit: update * counting.per_update,
+            f"{counting.speed_unit}_per_second": median_speed(runs.history(), counting.speed_unit),
+        },
+    )
+
+
+def _check_data(config: DictConfig) -> dict[str, Any]:
+    folder = Path(config.data.folder)
+    try:
+        check(folder)
+        return load_manifest(folder)
+    except DataError as error:
+        raise UserError(str(error)) from error

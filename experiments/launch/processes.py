@@ -1,0 +1,108 @@
+"""Child processes: start them, wait for them, pass signals on to them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from types import FrameType
+
+from experiments.launch.exit_codes import REQUEUE
+from experiments.launch.tasks import Task
+from experiments.runs.records import RunFolder
+
+GRACE_SECONDS = 60
+LOOK_SECONDS = 0.5  # between two looks at a run that another process holds
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked for the end; the runs have been asked to end too."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+class Children:
+    """The training processes that are running now.
+
+    Each is a session of its own, so that one Ctrl-C reaches it once, from here, and it can end in order.
+    """
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self._stopping = False
+
+    def wait_for(self, task: Task, say: Callable[[str], None]) -> bool:
+        """Wait while another process holds the task's run; whether there is anything left to do then."""
+        folder, said = RunFolder(task.folder), False
+        while folder.held() and not self._stopping:
+            if not said:
+                say(f"{task.name}: in use by {folder.holder()}; waiting for it")
+                said = True
+            time.sleep(LOOK_SECONDS)
+        return not task.done() and not self._stopping
+
+    def launch(self, command: Sequence[str], log: Path | None, environment: Mapping[str, str]) -> int:
+        """Run a command to its end, on this terminal or into ``log``, and return its exit code."""
+        with open(log, "wb") if log else nullcontext() as out:
+            with self._lock:
+                if self._stopping:
+                    return REQUEUE
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=subprocess.STDOUT if out else None,
+                    env={**os.environ, **environment},
+                    start_new_session=True,
+                )
+                self._running.add(process)
+            try:
+                return process.wait()
+            finally:
+                with self._lock:
+                    self._running.discard(process)
+
+    def stop(self, number: int) -> None:
+        """Pass a signal on, and kill what has not ended a minute later."""
+        with self._lock:
+            self._stopping = True
+            running = list(self._running)
+        for process in running:
+            process.send_signal(number)
+        deadline = time.monotonic() + GRACE_SECONDS
+        try:
+            for process in running:
+                process.wait(timeout=max(0.0, deadline - time.monotonic()))
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            for process in running:
+                process.kill()
+
+
+Launch = Callable[[Sequence[str], Path | None, Mapping[str, str]], int]
+
+
+@contextmanager
+def stopping_on_signals() -> Iterator[None]:
+    """Turn the signals that end a program into :class:`Stopped`, in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Stopped(number)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)  # the last: SLURM's warning
+    previous = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

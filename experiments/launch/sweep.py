@@ -1,0 +1,83 @@
+"""What sweeps add to single runs: how many at once, waiting for those that other processes train, and a summary."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from experiments.runs.locks import InUse
+from experiments.runs.records import RunFolder
+from experiments.util.files import write_atomically
+from experiments.util.hardware import available_cores, gpu_names
+
+FAILURE, ELSEWHERE = "failed.json", "elsewhere.json"
+THREADS_PER_RUN = 4  # small models gain little from more
+
+
+def register_resolvers() -> None:
+    """``${workers:}`` in ``conf/hydra/launcher/parallel.yaml``."""
+    OmegaConf.register_new_resolver("workers", workers, replace=True)
+
+
+def workers() -> int:
+    """Runs at once that fit this machine: its cores by fours but two at least, which share them; one on a GPU."""
+    cores = available_cores()
+    return 1 if cores == 1 or gpu_names() else max(2, cores // THREADS_PER_RUN)
+
+
+def in_sweep() -> bool:
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def note_failure(code: int, message: str) -> None:
+    """Leave word in the job's folder, which the sweep's own process reads at the end, whichever launcher ran it."""
+    _note(FAILURE, code=code, message=message)
+
+
+def note_elsewhere(error: InUse) -> None:
+    """Leave word that another process trains the job's run, and say so."""
+    print(f"{error.path} is in use by {error.by}; the sweep goes on, and waits for it at its end", file=sys.stderr)
+    _note(ELSEWHERE, code=2, message=f"{error.by} left it unfinished", folder=str(error.path))
+
+
+def _note(name: str, **content: Any) -> None:
+    settings = HydraConfig.get()
+    content["overrides"] = list(settings.overrides.task)
+    write_atomically(Path(settings.runtime.output_dir) / name, json.dumps(content))
+
+
+class Summary(Callback):
+    """At the end of a sweep: wait for the runs that other processes train, then say which failed and why; exit code 1
+    where one did."""
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        folder = Path(config.hydra.sweep.dir)
+        left = [note for note in _notes(folder, ELSEWHERE) if not _finished_elsewhere(Path(note["folder"]))]
+        failures = [*_notes(folder, FAILURE), *left]
+        if not failures:
+            return
+        print(f"\n{len(failures)} runs of this sweep failed; the same command retries them:", file=sys.stderr)
+        for failure in failures:
+            reason = failure["message"].removeprefix("error: ") or f"exit code {failure['code']}"
+            own = [word for word in failure["overrides"] if word not in config.hydra.overrides.task]
+            print(f"  {' '.join(own)}: {reason}", file=sys.stderr)
+        raise SystemExit(1)
+
+
+def _notes(folder: Path, name: str) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"*/{name}"))]
+
+
+def _finished_elsewhere(folder: Path) -> bool:
+    """Wait until nobody trains the run; whether it is finished then."""
+    run = RunFolder(folder)
+    with run.lock(wait=True):
+        record = run.load()
+    return record is not None and record.finished
