@@ -34,11 +34,11 @@ from rich.text import Text
 from experiments.config import compose, run_directory
 from experiments.launch.exit_codes import REQUEUE, SIGNALLED, code_after, was_stopped
 from experiments.launch.processes import Children, Stopped, stopping_on_signals
-from experiments.runs import presentation as show
 from experiments.runs.records import load_record
 from experiments.tuning.request import Request, parse_request
 from experiments.tuning.space import as_overrides
 from experiments.tuning.study import Claim, Study
+from experiments.util import console as terminal
 from experiments.util.errors import UserError, exit_on_user_error
 
 SHOWN_TRIALS = 5
@@ -67,13 +67,13 @@ def main(
     if not words or any(word in ("-h", "--help", "help") for word in words):
         print((__doc__ or "").strip())
         return 0 if words else 2
-    console = console or show.make_console()
+    console = console or terminal.make_console()
     request = parse_request(words)
     study = Study(request)
     try:
         _train(study, request, resolve, launch, console)
     except Stopped as stopped:
-        show.say(console, "stopped; the same command goes on, the trial that was running included")
+        terminal.say(console, "stopped; the same command goes on, the trial that was running included")
         return code_after(stopped.number)
     return _report(study, request, console)
 
@@ -99,11 +99,11 @@ def _work(study: Study, request: Request, resolve: Resolve, launch: Launch, cons
             drawn = as_overrides(claim.parameters)
             words = [*request.overrides, *drawn]
             how = " (resumed)" if claim.adopted else ""
-            show.say(console, f"\ntrial {claim.number}, of {request.trials}{how}: {shlex.join(drawn)}")
+            terminal.say(console, f"\ntrial {claim.number}, of {request.trials}{how}: {shlex.join(drawn)}")
             code = launch([sys.executable, "-m", "experiments.train", *words])
             value, problem = _outcome(resolve(words), request.metric, code)
             study.tell(claim, value)
-            show.say(console, _said(claim, request.metric, value, problem))
+            terminal.say(console, _said(claim, request.metric, value, problem))
 
 
 def _outcome(folder: Path, metric: str, code: int) -> tuple[float | None, str]:
@@ -135,19 +135,19 @@ def _report(study: Study, request: Request, console: Console) -> int:
     best = study.finished()
     failed, running = study.count(TrialState.FAIL), study.count(TrialState.RUNNING)
     if best:
-        table = show.make_table(f"{request.study}: the best of {len(best)} trials")
+        table = terminal.make_table(f"{request.study}: the best of {len(best)} trials")
         for header in ("trial", request.metric, *request.space):
             table.add_column(Text(header), justify="right", no_wrap=True)
         for trial in best[:SHOWN_TRIALS]:
             values = [str(trial.params[key]) for key in request.space]
             table.add_row(str(trial.number), f"{trial.value:.6g}", *(Text(value) for value in values))
-        show.print_table(table, console)
+        terminal.print_table(table, console)
         command = ["python", "-m", "experiments.train", *request.overrides, *as_overrides(best[0].params)]
-        show.say(console, f"the best: {shlex.join(command)}")
+        terminal.say(console, f"the best: {shlex.join(command)}")
     if running:
-        show.say(console, f"{running} trials run in other processes")
+        terminal.say(console, f"{running} trials run in other processes")
     if failed:
-        show.say(console, f"{failed} of {request.trials} trials failed; what they said is above, or where they ran")
+        terminal.say(console, f"{failed} of {request.trials} trials failed; what they said is above, or where they ran")
     return 1 if failed else 0
 
 

@@ -5,6 +5,6 @@ with fairseq; ``fairseq_plugin`` is the user-dir for fairseq's own command lines
 FairseqConfig; ``run`` trains.
 """
 
-from experiments.engine import patches as compatibility
+from experiments.engine import patches
 
-compatibility.install()
+patches.install()

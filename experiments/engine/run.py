@@ -14,7 +14,7 @@ from fairseq.distributed import utils as distributed
 from fairseq_cli.train import main as fairseq_main
 from omegaconf import DictConfig
 
-from experiments.engine import checkpoints, numbers, optimizer  # noqa: F401 - the optimizer registers itself
+from experiments.engine import checkpoints, nonfinite, optimizer  # noqa: F401 - the optimizer registers itself
 from experiments.engine.patches import LOGGER
 from experiments.engine.progress import Row, RunProgress
 from experiments.engine.signals import Stopping
@@ -32,7 +32,7 @@ def train(fairseq: DictConfig, log: Path, progress: RunProgress, stopping: Stopp
     checkpoints.forget_previous_run()
     if engine.threads:
         torch.set_num_threads(engine.threads)
-    numbers.install(engine.max_skipped_updates)
+    nonfinite.install(engine.max_skipped_updates)
     progress.check_validation = stopping.check_validation
     progress.install()
     with log_to(log):

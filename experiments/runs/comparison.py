@@ -12,6 +12,7 @@ from experiments.runs import presentation as show
 from experiments.runs.naming import find_run
 from experiments.runs.selection import Selection
 from experiments.runs.store import NUMBERS, StoredRun
+from experiments.util import console as terminal
 from experiments.util.files import flatten
 
 # Where and how fast a run was made: nothing here enters its identity (experiments.config.identity).
@@ -65,25 +66,25 @@ def _environment(run: StoredRun) -> dict[str, Any]:
 
 def _print(title: str, columns: Sequence[str], pairs: Mapping[str, tuple[Any, Any]], console: Console) -> None:
     if not pairs:
-        show.say(console, f"\n{title}: no difference")
+        terminal.say(console, f"\n{title}: no difference")
         return
-    table = show.make_table(title)
+    table = terminal.make_table(title)
     for header in ("", *columns):
         table.add_column(Text(header), no_wrap=True)
     for key, pair in pairs.items():
-        table.add_row(Text(key), *(Text(show.NONE if value is ABSENT else str(value)) for value in pair))
-    show.print_table(table, console)
+        table.add_row(Text(key), *(Text(terminal.NONE if value is ABSENT else str(value)) for value in pair))
+    terminal.print_table(table, console)
 
 
 def _print_metrics(columns: Sequence[str], left: Mapping[str, Any], right: Mapping[str, Any], console: Console) -> None:
-    table = show.make_table("metrics")
+    table = terminal.make_table("metrics")
     table.add_column("", no_wrap=True)
     for header in (*columns, "difference"):
         table.add_column(Text(header), justify="right", no_wrap=True)
     for name in {**left, **right}:
         pair = left.get(name), right.get(name)
-        change = show.NONE
+        change = terminal.NONE
         if None not in pair and pair[0] != pair[1]:
-            change = f"{'+' if pair[1] > pair[0] else '-'}{show.number(abs(pair[1] - pair[0]))}"
-        table.add_row(Text(name), *(Text(show.number(value)) for value in pair), Text(change))
-    show.print_table(table, console)
+            change = f"{'+' if pair[1] > pair[0] else '-'}{terminal.number(abs(pair[1] - pair[0]))}"
+        table.add_row(Text(name), *(Text(terminal.number(value)) for value in pair), Text(change))
+    terminal.print_table(table, console)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from experiments.runs import presentation as show
 from experiments.runs.selection import Selection
 from experiments.runs.store import KEYS, NUMBERS, StoredRun, scan
+from experiments.util import console as terminal
 from experiments.util.errors import UserError
 from experiments.util.files import flatten, write_atomically
 
@@ -78,5 +78,5 @@ def export_runs(arguments: Arguments, console: Console) -> int:
         write_atomically(Path(arguments.out), text)
     except OSError as error:
         raise UserError(f"out={arguments.out}: {error.strerror}") from None
-    show.say(console, f"{len(runs)} runs written to {arguments.out}")
+    terminal.say(console, f"{len(runs)} runs written to {arguments.out}")
     return 0

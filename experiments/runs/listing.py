@@ -12,6 +12,7 @@ from rich.text import Text
 from experiments.runs import presentation as show
 from experiments.runs.selection import Selection
 from experiments.runs.store import STATES, StoredRun
+from experiments.util import console as terminal
 from experiments.util.errors import UserError, nearest
 
 ERROR_LENGTH = 70
@@ -26,10 +27,10 @@ def list_runs(arguments: Arguments, console: Console) -> int:
     """One row a run: what it is, its state, and the metrics asked for (else the one that sums it up)."""
     runs = arguments.runs()
     if not runs:
-        show.say(console, f"no such runs below {arguments.results}/runs")
+        terminal.say(console, f"no such runs below {arguments.results}/runs")
         return 0
     metrics = _metrics(arguments.metrics, runs)
-    table = show.make_table()
+    table = terminal.make_table()
     for header in ("experiment", "encoding", "protocol", "profile", "data", "seed", "identity", "state"):
         table.add_column(header, no_wrap=True)
     for header in (*(metrics or ["result"]), "updates", "speed", "time"):
@@ -39,10 +40,10 @@ def list_runs(arguments: Arguments, console: Console) -> int:
     for run in runs:
         keys = [Text(run.keys[key]) for key in ("experiment", "encoding", "protocol", "profile", "data", "seed")]
         table.add_row(*keys, Text(run.keys["identity"]), show.state(run), *_numbers(run, metrics), *_times(run))
-    show.print_table(table, console)
+    terminal.print_table(table, console)
     counted = Counter(run.state for run in runs)
     parts = [f"{counted[name]} {name}" for name in STATES if counted[name]]
-    show.say(console, f"{len(runs)} runs: {', '.join(parts)}")
+    terminal.say(console, f"{len(runs)} runs: {', '.join(parts)}")
     return 0
 
 
@@ -58,13 +59,15 @@ def _metrics(wanted: str | None, runs: Sequence[StoredRun]) -> list[str]:
 def _numbers(run: StoredRun, metrics: Sequence[str]) -> list[Text]:
     record = run.record
     if metrics:
-        shown = [show.number(run.metrics.get(name)) for name in metrics]
+        shown = [terminal.number(run.metrics.get(name)) for name in metrics]
     else:
         found = show.headline(run.metrics) if record is not None else None
-        shown = [f"{found[0].replace('_', ' ')} {show.number(found[1])}" if found else show.NONE]
+        shown = [f"{found[0].replace('_', ' ')} {terminal.number(found[1])}" if found else terminal.NONE]
     if record is None:
-        return [Text(word) for word in (*shown, show.NONE, show.NONE, show.NONE)]
-    return [Text(word) for word in (*shown, _updates(run), show.speed(record), show.duration(record["wall_seconds"]))]
+        return [Text(word) for word in (*shown, terminal.NONE, terminal.NONE, terminal.NONE)]
+    return [
+        Text(word) for word in (*shown, _updates(run), show.speed(record), terminal.duration(record["wall_seconds"]))
+    ]
 
 
 def _updates(run: StoredRun) -> str:
@@ -74,7 +77,7 @@ def _updates(run: StoredRun) -> str:
     try:
         rows = run.files.history()
     except UserError:
-        return show.NONE
+        return terminal.NONE
     done = rows[-1]["update"] if rows else run.record["updates"]
     wanted = (run.config_or_nothing().get("recipe") or {}).get("max_update")
     return f"{done:,}/{wanted:,}" if isinstance(wanted, int) else f"{done:,}"
@@ -82,9 +85,9 @@ def _updates(run: StoredRun) -> str:
 
 def _times(run: StoredRun) -> list[Text]:
     if run.record is None:
-        return [Text(show.NONE), Text(str(run.problem))]
+        return [Text(terminal.NONE), Text(str(run.problem))]
     segments = run.record["segments"]
-    started = show.ago(segments[0]["started"]) if segments else show.NONE
+    started = terminal.ago(segments[0]["started"]) if segments else terminal.NONE
     note = {"dead": "killed; the same command resumes it"}.get(run.state, run.record["error"] or "")
     line = (str(note).splitlines() or [""])[0]
     return [Text(started), Text(line if len(line) <= ERROR_LENGTH else line[: ERROR_LENGTH - 1] + "…")]

@@ -14,6 +14,7 @@ from experiments.runs import presentation as show
 from experiments.runs.locks import hold, holder_file, lock_file
 from experiments.runs.selection import Selection
 from experiments.runs.store import StoredRun, open_run
+from experiments.util import console as terminal
 from experiments.util.errors import UserError
 
 PRUNED = ("failed", "dead")
@@ -28,23 +29,25 @@ def prune_runs(arguments: Arguments, console: Console) -> int:
     """List the failed and dead runs, and with ``yes=true`` delete them; finished and held ones are never touched."""
     runs = [run for run in arguments.runs() if run.state in PRUNED]
     if not runs:
-        show.say(console, f"no failed or dead runs below {arguments.results}/runs")
+        terminal.say(console, f"no failed or dead runs below {arguments.results}/runs")
         return 0
-    table = show.make_table()
+    table = terminal.make_table()
     for header in ("run", "state", "updates", "size", "folder"):
         table.add_column(header, justify="right" if header in ("updates", "size") else "left", no_wrap=True)
     freed = 0
     for run in runs:
         used = folder_size(run.folder)
         freed += used
-        updates = f"{run.record['updates']:,}" if run.record is not None else show.NONE
-        table.add_row(Text(run.name), show.state(run), updates, show.size(used), Text(str(run.folder)))
-    show.print_table(table, console)
+        updates = f"{run.record['updates']:,}" if run.record is not None else terminal.NONE
+        table.add_row(Text(run.name), show.state(run), updates, terminal.size(used), Text(str(run.folder)))
+    terminal.print_table(table, console)
     if not arguments.yes:
-        show.say(console, f"{len(runs)} runs, {show.size(freed)}; nothing was deleted. Delete them: prune yes=true")
+        terminal.say(
+            console, f"{len(runs)} runs, {terminal.size(freed)}; nothing was deleted. Delete them: prune yes=true"
+        )
         return 0
     deleted = sum(_delete(run, console) for run in runs)
-    show.say(console, f"{deleted} of {len(runs)} runs deleted")
+    terminal.say(console, f"{deleted} of {len(runs)} runs deleted")
     return 0 if deleted == len(runs) else 1
 
 
@@ -64,12 +67,12 @@ def _delete(run: StoredRun, console: Console) -> bool:
             # Between the list and the lock somebody may have resumed, and even finished, it.
             record = open_run(run.folder).record
             if record is None or record["status"] not in ("failed", "running"):
-                show.say(console, f"{run.folder} is not failed any more; kept")
+                terminal.say(console, f"{run.folder} is not failed any more; kept")
                 return False
             shutil.rmtree(run.folder)
             lock_file(run.folder).unlink(missing_ok=True)
     except UserError as error:
-        show.say(console, f"{error}; kept")
+        terminal.say(console, f"{error}; kept")
         return False
     holder_file(run.folder).unlink(missing_ok=True)
     with suppress(OSError):  # other seeds are in it

@@ -13,6 +13,7 @@ from experiments.runs import presentation as show
 from experiments.runs.naming import find_run
 from experiments.runs.selection import Selection
 from experiments.runs.store import StoredRun
+from experiments.util import console as terminal
 from experiments.util.errors import UserError
 from experiments.util.files import flatten
 
@@ -26,9 +27,9 @@ def show_run(name: str, arguments: Arguments, console: Console) -> int:
     """Everything about one run: record, metrics, config, provenance, the end of its history."""
     run = find_run(name, arguments.results)
     console.print(Text(f"{run.name}  ", "bold"), show.state(run))
-    show.say(console, f"{run.folder}")
+    terminal.say(console, f"{run.folder}")
     if run.record is None:
-        show.say(console, str(run.problem))
+        terminal.say(console, str(run.problem))
     else:
         _section("run", _facts(run), console)
         _section("metrics", run.metrics, console)
@@ -48,11 +49,11 @@ def _facts(run: StoredRun) -> dict[str, Any]:
         "started": segments[0]["started"] if segments else None,
         "ended": segments[-1]["ended"] if segments else None,
         "segments": len(segments),
-        "wall time": show.duration(record["wall_seconds"]),
+        "wall time": terminal.duration(record["wall_seconds"]),
         "updates": record["updates"],
         **{unit: record.get(unit) for unit in ("tokens", "sentences", "images")},
         "speed": show.speed(record),
-        "peak memory": show.size(record["peak_memory_bytes"]) if record["peak_memory_bytes"] else None,
+        "peak memory": terminal.size(record["peak_memory_bytes"]) if record["peak_memory_bytes"] else None,
         "error": record["error"],
     }
 
@@ -75,21 +76,23 @@ def _section(title: str, content: Mapping[str, Any], console: Console) -> None:
     flat = {key: value for key, value in flatten(content).items() if value is not None}
     width = max((len(key) for key in flat), default=0)
     for key, value in flat.items():
-        show.say(console, f"  {key:<{width}}  {show.number(value) if isinstance(value, int | float) else value}")
+        terminal.say(
+            console, f"  {key:<{width}}  {terminal.number(value) if isinstance(value, int | float) else value}"
+        )
 
 
 def _history(run: StoredRun, count: int, console: Console) -> None:
     try:
         rows = run.files.history()
     except UserError as error:
-        show.say(console, f"\n{error}")
+        terminal.say(console, f"\n{error}")
         return
     if not rows or count < 1:
         return
     names = list(dict.fromkeys(name for row in rows[-count:] for name in row))
-    table = show.make_table(f"history, the last {min(count, len(rows))} of {len(rows)} rows")
+    table = terminal.make_table(f"history, the last {min(count, len(rows))} of {len(rows)} rows")
     for name in names:
         table.add_column(name.replace("_", " "), justify="left" if name == "split" else "right", no_wrap=True)
     for row in rows[-count:]:
-        table.add_row(*(Text(show.number(row.get(name))) for name in names))
-    show.print_table(table, console)
+        table.add_row(*(Text(terminal.number(row.get(name))) for name in names))
+    terminal.print_table(table, console)

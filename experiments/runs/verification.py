@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.text import Text
 
 from experiments.config import recorded_identity
-from experiments.runs import presentation as show
 from experiments.runs.selection import Selection
 from experiments.runs.store import StoredRun
+from experiments.util import console as terminal
 from experiments.util.errors import UserError
 from experiments.util.files import FIELD, file_checksum, record_checksum
 
@@ -29,8 +29,10 @@ def verify_runs(arguments: Selection, console: Console) -> int:
             console.print(Text(run.name, "bold"), Text(problem))
         unsealed += run.record is not None and FIELD not in run.record
     if unsealed:
-        show.say(console, f"{unsealed} records carry no checksum (an older version wrote them): edits may go unseen")
-    show.say(console, f"{len(runs)} runs verified: " + (f"{count} problems" if count else "all is well"))
+        terminal.say(
+            console, f"{unsealed} records carry no checksum (an older version wrote them): edits may go unseen"
+        )
+    terminal.say(console, f"{len(runs)} runs verified: " + (f"{count} problems" if count else "all is well"))
     return 1 if count else 0
 
 

@@ -42,8 +42,8 @@ def say_in(log: Path) -> Callable[[str], None]:
 class Tracker:
     """The tracker of one run; use it as a context manager, so that the wandb run is always finished.
 
-    No call waits for wandb longer than :class:`experiments.tracking.setup.Limits` says. What wandb loses is said once and
-    written anew from the history, as an offline run; where that is lost too, tracking ends.
+    No call waits for wandb longer than :class:`~experiments.tracking.setup.Limits` says. What wandb loses is said once
+    and written anew from the history, as an offline run; where that is lost too, tracking ends.
     """
 
     def __init__(

@@ -59,19 +59,19 @@ def main(words: Sequence[str]) -> int:
 
     if not has_credentials(wandb):
         raise UserError(NO_ACCOUNT)
-    from experiments import wandb_panels  # its packages ask for an account
+    from experiments.wandb_report import panels  # its packages ask for an account
 
     entity = arguments.entity or os.environ.get("WANDB_ENTITY") or _asked(lambda: wandb.Api().default_entity)
     memory = Memory(Path(arguments.results) / MEMORY, f"{entity}/{arguments.project}")
-    report = wandb_panels.build_report(settings, entity, arguments.project)
-    saved = memory.load("report", wandb_panels.wr.Report.from_url)
+    report = panels.build_report(settings, entity, arguments.project)
+    saved = memory.load("report", panels.wr.Report.from_url)
     if saved is not None:
         saved.title, saved.description, saved.blocks = report.title, report.description, report.blocks
     print(memory.keep("report", saved or report))
     for experiment in dict.fromkeys(setting.experiment for setting in settings):
         own = [setting for setting in settings if setting.experiment == experiment]
-        view = wandb_panels.build_workspace(own, entity, arguments.project)
-        saved = memory.load(experiment, wandb_panels.ws.Workspace.from_url)
+        view = panels.build_workspace(own, entity, arguments.project)
+        saved = memory.load(experiment, panels.ws.Workspace.from_url)
         if saved is not None:
             saved.sections, saved.settings, saved.runset_settings = view.sections, view.settings, view.runset_settings
         print(memory.keep(experiment, saved or view))
