@@ -42,17 +42,23 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## the main job: train five encodings on embedded text, print the table (minutes, CPU)
 	$(BIN)/python -m experiments.table table=alm profile=demo tracker=offline $(ARGS)
 
+PYTEST = $(BIN)/python -m pytest -n 2 --dist worksteal
+
+.PHONY: test-fast
+test-fast: $(READY) ## the library's properties, config, records and data formats (at most 90 s on two cores)
+	$(PYTEST) -q -m fast $(ARGS)
+
 .PHONY: test
-test: $(READY) ## the tests (under 20 minutes on two cores)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not faults" $(ARGS)
+test: $(READY) ## the tests, parametrized cases thinned to pairwise choices
+	$(PYTEST) -m "not slow and not faults" $(ARGS)
 
 .PHONY: test-faults
 test-faults: $(READY) ## kills, full disks, bad data and bad configs; under 15 minutes on two cores
-	$(BIN)/python -m pytest -n 2 -m faults tests/faults $(ARGS)
+	$(PYTEST) -m faults tests/faults $(ARGS)
 
-.PHONY: test-slow
-test-slow: $(READY) ## the long tests
-	$(BIN)/python -m pytest -m slow $(ARGS)
+.PHONY: test-all
+test-all: $(READY) ## everything: all parametrized cases, the long tests, the faults
+	$(PYTEST) --all-cases $(ARGS)
 
 .PHONY: bench
 bench: $(READY) ## measure speed on this machine: benchmarks/RESULTS.md (minutes; ARGS="encoding" for one subject)
@@ -107,12 +113,18 @@ wandb-report: $(READY) ## create or update wandb's workspace and report
 	$(BIN)/python -m experiments.wandb_report $(ARGS)
 
 .PHONY: lint
-lint: $(READY) ## ruff check and format check
+lint: $(READY) ## ruff check and format check, pyright
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+.PHONY: docs
+docs: $(READY) ## build the documentation into build/docs; a broken link fails
+	@$(BIN)/python -c "import material" 2>/dev/null || $(BIN)/python -m pip install -q -c constraints.txt -e '.[docs]' --no-build-isolation
+	$(BIN)/mkdocs build --strict --site-dir build/docs
 
 .PHONY: format
-format: $(READY) ## let ruff mend what it can
+format: $(READY) ## fix and format with ruff
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

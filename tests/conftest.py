@@ -16,6 +16,8 @@ os.environ.pop("WANDB_API_KEY", None)
 import pytest
 import torch
 
+from tests.pairwise import pairwise
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job ignores Ctrl-C, and so would the processes that tests interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -23,6 +25,36 @@ if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")  # read when the kernels are first imported
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+# Folders whose tests need no training run, browser or interpreter of kernels.
+FAST = (
+    "tests/lrpe/attention", "tests/lrpe/encodings", "tests/lrpe/models", "tests/experiments/config",
+    "tests/experiments/util", "tests/experiments/runs", "tests/data_prep/core", "tests/data_prep/sentence_tasks",
+)  # fmt: skip
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all-cases", action="store_true", help="every parametrized case, not a pairwise choice of them")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the fast tests, and thin parametrizations of several parameters to a pairwise choice."""
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        path = item.path.relative_to(ROOT).as_posix()
+        if path.startswith(FAST) and not any(item.iter_markers("slow")):
+            item.add_marker("fast")
+        cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    if config.getoption("--all-cases"):
+        return
+    kept: set[pytest.Item] = set()
+    for group in cases.values():
+        parameters = [getattr(getattr(item, "callspec", None), "params", {}) for item in group]
+        kept.update(group[index] for index in pairwise(parameters))
+    thinned = [item for item in items if item not in kept]
+    config.hook.pytest_deselected(items=thinned)
+    items[:] = [item for item in items if item in kept]
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments.config.overrides import LAUNCHER, refuse_reaching, refuse_sweeping
-from experiments.config.schema import MAXIMUM, MINIMUM, RATES, SCHEMAS, check_common
+from experiments.config.schema import MAXIMUM, MINIMUM, SCHEMAS, check_common
+from experiments.config.schema.model import limits
 from experiments.util.errors import UserError, nearest
 from experiments.util.values import MAX_INT, explain
 
@@ -69,17 +70,20 @@ def validate(config: DictConfig) -> DictConfig:
         OmegaConf.to_container(typed, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UserError(explain(error, structure, given)) from None
-    for key, smallest in {**MINIMUM, **schema.minimum}.items():
+    for key, smallest in {**MINIMUM, **schema.minimum, **limits(schema.model, "minimum", schema.also)}.items():
         value = OmegaConf.select(typed, key)
         if value is not None and not (math.isfinite(value) and value >= smallest):
             raise UserError(f"{key}={value}: expected a number of at least {smallest:g}")
-    for key, largest in MAXIMUM.items():
+    for key, largest in {**MAXIMUM, **limits(schema.model, "maximum", schema.also)}.items():
         value = OmegaConf.select(typed, key)
         if value is not None and value > largest:
             raise UserError(f"{key}={value}: expected a number of at most {largest:g}")
-    for key in (*RATES, *schema.rates):
+    for key in (*limits(schema.model, "below", schema.also), *schema.rates):
         if OmegaConf.select(typed, key) >= 1:
             raise UserError(f"{key}={OmegaConf.select(typed, key)}: expected a rate below 1")
+    for key, choices in limits(schema.model, "choices", schema.also).items():
+        if (value := OmegaConf.select(typed, key)) not in choices:
+            raise UserError(f"{key}={value}: expected one of {', '.join(choices)}{nearest(value, choices)}")
     _check_values(typed, given)
     check_common(typed)
     schema.check(typed)

@@ -8,6 +8,7 @@ from typing import Any
 
 from lrpe.attention import LinearAttention, SoftmaxAttention
 from lrpe.encodings import encoding_options
+from lrpe.models.fields import bounded, check_fields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,14 +24,17 @@ class AttentionConfig:
             own.
     """
 
-    attention: str = "linear"
+    attention: str = bounded("linear", choices=("linear", "softmax"))
     feature_map: str = "1+elu"
     feature_map_options: Mapping[str, Any] = field(default_factory=dict)
     normalizer: str = "layernorm"
-    denominator_from: str = "encoded"
-    denominator_eps: float = 1e-6
+    denominator_from: str = bounded("encoded", choices=("encoded", "plain"))
+    denominator_eps: float = bounded(1e-6, minimum=0)
     mask_padding: bool = True
     encoding: Mapping[str, Any] = field(default_factory=lambda: {"name": "none"})
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def build_attention(
@@ -56,8 +60,6 @@ def build_attention(
     common = {"encoding": encoding, "causal": causal, "mask_padding": config.mask_padding, **options}
     if config.attention == "softmax":
         return SoftmaxAttention(config.embed_dim, config.num_heads, **common)
-    if config.attention != "linear":
-        raise ValueError(f"attention={config.attention!r}: expected linear or softmax")
     return LinearAttention(
         config.embed_dim,
         config.num_heads,

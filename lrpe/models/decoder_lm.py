@@ -15,6 +15,7 @@ from lrpe.encodings import build_absolute
 from lrpe.models.adaptive import AdaptiveInput, AdaptiveSoftmax
 from lrpe.models.attention import AttentionConfig, build_attention
 from lrpe.models.block import TransformerBlock
+from lrpe.models.fields import bounded
 
 
 @dataclass(frozen=True)
@@ -26,21 +27,21 @@ class DecoderConfig(AttentionConfig):
 
     vocab_size: int
     padding_index: int | None = 1
-    num_layers: int = 6
-    embed_dim: int = 512
-    ffn_dim: int = 2048
-    num_heads: int = 8
-    dropout: float = 0.1
-    attention_dropout: float = 0.0
-    activation_dropout: float = 0.0
+    num_layers: int = bounded(6, minimum=1, maximum=1000)
+    embed_dim: int = bounded(512, minimum=1)
+    ffn_dim: int = bounded(2048, minimum=1)
+    num_heads: int = bounded(8, minimum=1)
+    dropout: float = bounded(0.1, minimum=0, below=1)
+    attention_dropout: float = bounded(0.0, minimum=0, below=1)
+    activation_dropout: float = bounded(0.0, minimum=0, below=1)
     normalize_before: bool = True
     final_norm: bool = True
     scale_embedding: bool = True
     share_input_output: bool = True
     absolute: str = "none"
-    max_positions: int = 512
+    max_positions: int = bounded(512, minimum=1)
     adaptive_cutoffs: tuple[int, ...] = ()
-    adaptive_dropout: float = 0.2
+    adaptive_dropout: float = bounded(0.2, minimum=0, below=1)
 
     @classmethod
     def base(cls, vocab_size: int, **changes: Any) -> DecoderConfig:

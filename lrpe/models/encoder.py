@@ -13,6 +13,7 @@ from lrpe.encodings import build_absolute
 from lrpe.encodings.absolute import LearnedPositions
 from lrpe.models.attention import AttentionConfig, build_attention
 from lrpe.models.block import TransformerBlock
+from lrpe.models.fields import bounded
 
 INITIAL_STD = 0.02
 
@@ -26,16 +27,16 @@ class EncoderConfig(AttentionConfig):
 
     vocab_size: int
     padding_index: int = 1
-    num_layers: int = 12
-    embed_dim: int = 768
-    ffn_dim: int = 3072
-    num_heads: int = 12
-    dropout: float = 0.1
-    attention_dropout: float = 0.1
-    activation_dropout: float = 0.0
+    num_layers: int = bounded(12, minimum=1, maximum=1000)
+    embed_dim: int = bounded(768, minimum=1)
+    ffn_dim: int = bounded(3072, minimum=1)
+    num_heads: int = bounded(12, minimum=1)
+    dropout: float = bounded(0.1, minimum=0, below=1)
+    attention_dropout: float = bounded(0.1, minimum=0, below=1)
+    activation_dropout: float = bounded(0.0, minimum=0, below=1)
     normalize_before: bool = False
     absolute: str = "learned"
-    max_positions: int = 512
+    max_positions: int = bounded(512, minimum=1)
 
     @classmethod
     def base(cls, vocab_size: int, **changes: Any) -> EncoderConfig:

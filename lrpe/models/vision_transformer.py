@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from lrpe.models.attention import AttentionConfig, build_attention
 from lrpe.models.block import TransformerBlock
+from lrpe.models.fields import bounded
 from lrpe.models.image_positions import build_image_positions, grid_positions
 from lrpe.models.patches import PatchEmbedding
-from lrpe.validation import check_choice
 
 POOLINGS = ("mean", "class_token")
 DEPTHS = ("linear", "constant")
@@ -36,22 +36,22 @@ class VisionConfig(AttentionConfig):
     """
 
     num_classes: int = 1000
-    image_size: int = 224
-    patch_size: int = 16
+    image_size: int = bounded(224, minimum=1)
+    patch_size: int = bounded(16, minimum=1)
     channels: int = 3
-    num_layers: int = 12
-    embed_dim: int = 384
-    ffn_dim: int = 1536
-    num_heads: int = 6
-    dropout: float = 0.0
-    drop_path: float = 0.1
-    drop_path_schedule: str = "linear"
-    pooling: str = "mean"
+    num_layers: int = bounded(12, minimum=1, maximum=1000)
+    embed_dim: int = bounded(384, minimum=1)
+    ffn_dim: int = bounded(1536, minimum=1)
+    num_heads: int = bounded(6, minimum=1)
+    dropout: float = bounded(0.0, minimum=0, below=1)
+    drop_path: float = bounded(0.1, minimum=0, below=1)
+    drop_path_schedule: str = bounded("linear", choices=DEPTHS)
+    pooling: str = bounded("mean", choices=POOLINGS)
     absolute: str = "none"
-    absolute_std: float = 0.02
+    absolute_std: float = bounded(0.02, minimum=0)
     query_bias: bool = True
     norm_eps: float = 1e-6
-    initialization: str = "truncated_normal"
+    initialization: str = bounded("truncated_normal", choices=INITIALIZATIONS)
 
     @classmethod
     def tiny(cls, **changes: Any) -> VisionConfig:
@@ -83,8 +83,6 @@ class VisionTransformer(nn.Module):
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
-        check_choice("pooling", config.pooling, POOLINGS)
-        check_choice("initialization", config.initialization, INITIALIZATIONS)
         self.config = config
         width = config.embed_dim
         self.patches = PatchEmbedding(config.patch_size, config.channels, width)
@@ -173,7 +171,6 @@ def drop_path_rates(config: VisionConfig) -> list[float]:
     Raises:
         ValueError: an unknown schedule.
     """
-    check_choice("drop_path_schedule", config.drop_path_schedule, DEPTHS)
     if config.drop_path_schedule == "constant":
         return [config.drop_path] * config.num_layers
     last = max(config.num_layers - 1, 1)

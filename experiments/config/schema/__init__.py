@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from experiments.config.schema import alm, blm, glue, imagenet
-from experiments.config.schema.common import MAXIMUM, MINIMUM, RATES, Schema, check_common
+from experiments.config.schema.common import MAXIMUM, MINIMUM, Schema, check_common
 
-__all__ = ["MAXIMUM", "MINIMUM", "RATES", "SCHEMAS", "Schema", "check_common"]
+__all__ = ["MAXIMUM", "MINIMUM", "SCHEMAS", "Schema", "check_common"]
 
 SCHEMAS: dict[str, Schema] = {
     "alm": alm.SCHEMA,

@@ -6,18 +6,12 @@ from dataclasses import dataclass, field
 
 from omegaconf import MISSING, DictConfig
 
-from experiments.config.schema.common import RunConfig, Schema, Training, Transformer, check_length
+from experiments.config.schema.common import RunConfig, Schema, Training, check_length
+from experiments.config.schema.model import model_section
 from experiments.util.errors import UserError
+from lrpe.models import DecoderConfig
 
-
-@dataclass
-class Model(Transformer):
-    final_norm: bool = MISSING
-    scale_embedding: bool = MISSING
-    share_input_output: bool = MISSING
-    adaptive_cutoffs: list[int] = field(default_factory=list)
-    adaptive_dropout: float = MISSING
-    max_positions: int = MISSING
+Model = model_section(DecoderConfig)
 
 
 @dataclass
@@ -28,7 +22,7 @@ class Recipe(Training):
 
 @dataclass
 class Config(RunConfig):
-    model: Model = field(default_factory=Model)
+    model: Model = field(default_factory=Model)  # pyright: ignore[reportInvalidTypeForm]
     recipe: Recipe = field(default_factory=Recipe)
 
 
@@ -44,12 +38,11 @@ def check(config: DictConfig) -> None:
 
 SCHEMA = Schema(
     config=Config,
+    model=DecoderConfig,
     minimum={
-        "model.adaptive_dropout": 0,
-        "model.max_positions": 1,
         "recipe.tokens_per_sample": 2,
         "recipe.context_window": 0,
     },
-    rates=("model.adaptive_dropout",),
+    rates=(),
     check=check,
 )

@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 
 from omegaconf import MISSING, DictConfig
 
-from experiments.config.schema.common import RunConfig, Schema, Training, Transformer, check_length
+from experiments.config.schema.common import RunConfig, Schema, Training, check_length
+from experiments.config.schema.model import model_section
 from experiments.util.errors import UserError
+from lrpe.models import EncoderConfig
 
-
-@dataclass
-class Model(Transformer):
-    max_positions: int = MISSING
+Model = model_section(EncoderConfig)
 
 
 @dataclass
@@ -25,7 +24,7 @@ class Recipe(Training):
 
 @dataclass
 class Config(RunConfig):
-    model: Model = field(default_factory=Model)
+    model: Model = field(default_factory=Model)  # pyright: ignore[reportInvalidTypeForm]
     recipe: Recipe = field(default_factory=Recipe)
 
 
@@ -53,7 +52,8 @@ def check_masking(recipe: DictConfig, prefix: str = "recipe") -> None:
 
 SCHEMA = Schema(
     config=Config,
-    minimum={"model.max_positions": 1, "recipe.tokens_per_sample": 3},
+    model=EncoderConfig,
+    minimum={"recipe.tokens_per_sample": 3},
     rates=(),
     check=check,
 )

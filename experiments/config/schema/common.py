@@ -102,21 +102,6 @@ class Protocol:
 
 
 @dataclass
-class Transformer:
-    """What every model has."""
-
-    name: str = MISSING
-    num_layers: int = MISSING
-    embed_dim: int = MISSING
-    ffn_dim: int = MISSING
-    num_heads: int = MISSING
-    dropout: float = MISSING
-    attention_dropout: float = MISSING
-    activation_dropout: float = MISSING
-    normalize_before: bool = MISSING
-
-
-@dataclass
 class Data:
     name: str = MISSING
     folder: str = MISSING
@@ -189,27 +174,23 @@ class Schema:
 
     Attributes:
         config: a :class:`RunConfig` with the family's own sections.
+        model: the library's config that ``model`` sets; its fields declare their own ranges.
         minimum: smallest value of the family's own numbers; those of every family are in :data:`MINIMUM`.
-        rates: the family's own dropout rates, which are below 1.
+        rates: the family's own rates, which are below 1.
         check: refuses combinations that cannot be, by :class:`experiments.util.errors.UserError`.
     """
 
     config: type[RunConfig]
+    model: type
     minimum: Mapping[str, float]
     rates: tuple[str, ...]
     check: Callable[[DictConfig], None]
+    also: tuple[str, ...] = ()  # fields of the model's attention that ``model`` sets too
 
 
 # Smallest value of each number that has one; a key outside its range is refused before any work.
 MINIMUM: dict[str, float] = {
     "seed": 0,
-    "model.num_layers": 1,
-    "model.embed_dim": 1,
-    "model.ffn_dim": 1,
-    "model.num_heads": 1,
-    "model.dropout": 0,
-    "model.attention_dropout": 0,
-    "model.activation_dropout": 0,
     "recipe.batch_size": 1,
     "recipe.max_update": 1,
     "recipe.warmup_updates": 1,
@@ -226,9 +207,8 @@ MINIMUM: dict[str, float] = {
     "engine.keep_checkpoints": 1,
     "engine.max_skipped_updates": 0,
 }
-RATES = ("model.dropout", "model.activation_dropout", "model.attention_dropout")
 # Largest of what would be built, or started, one by one before anything else could refuse it.
-MAXIMUM: dict[str, float] = {"model.num_layers": 1000, "engine.threads": 1024, "engine.num_workers": 1024}
+MAXIMUM: dict[str, float] = {"engine.threads": 1024, "engine.num_workers": 1024}
 
 PATH_KEYS = ("encoding.label", "profile.name", "data.name")  # what becomes part of a path
 NON_EMPTY_KEYS = ("data.folder", "paths.data", "paths.results", "tracker.project")

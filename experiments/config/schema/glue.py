@@ -10,6 +10,7 @@ from data_prep.api import TASKS
 from experiments.config.schema import blm
 from experiments.config.schema.common import Data, RunConfig, Schema, Training, check_length
 from experiments.util.errors import UserError, nearest
+from lrpe.models import EncoderConfig
 
 
 @dataclass
@@ -44,7 +45,7 @@ class Recipe(Training):
 
 @dataclass
 class Config(RunConfig):
-    model: blm.Model = field(default_factory=blm.Model)
+    model: blm.Model = field(default_factory=blm.Model)  # pyright: ignore[reportInvalidTypeForm]
     recipe: Recipe = field(default_factory=Recipe)
     task: Task = field(default_factory=Task)
     pretraining: Pretraining = field(default_factory=Pretraining)
@@ -79,8 +80,8 @@ def check(config: DictConfig) -> None:
 
 SCHEMA = Schema(
     config=Config,
+    model=EncoderConfig,
     minimum={
-        "model.max_positions": 1,
         "recipe.max_length": 4,
         "recipe.head_dropout": 0,
         "pretraining.recipe.tokens_per_sample": 3,

@@ -7,36 +7,28 @@ from typing import Any
 
 from omegaconf import MISSING, DictConfig
 
-from experiments.config.schema.common import RunConfig, Schema, Training, Transformer
+from experiments.config.schema.common import RunConfig, Schema, Training
+from experiments.config.schema.model import model_section
 from experiments.util.errors import UserError, nearest
+from lrpe.models import VisionConfig
 
 CROPS = ("resized", "padded", "none")
-CHOICES = {
-    "recipe.crop": CROPS,
-    "model.pooling": ("mean", "class_token"),
-    "model.drop_path_schedule": ("linear", "constant"),
-    "model.denominator_from": ("encoded", "plain"),
-    "model.initialization": ("truncated_normal", "torch"),
-}
+CHOICES = {"recipe.crop": CROPS}
 
 
-@dataclass
-class Model(Transformer):
-    """``published`` and ``controlled`` hold what the authors' code does another way than DeiT; the keys of the same
-    names choose from them by ``protocol.name``, and are switches of their own."""
-
-    image_size: int = MISSING
-    patch_size: int = MISSING
-    pooling: str = MISSING
-    drop_path: float = MISSING
-    drop_path_schedule: str = MISSING
-    query_bias: bool = MISSING
-    absolute_std: float = MISSING
-    initialization: str = MISSING
-    denominator_from: str = MISSING
-    denominator_eps: float = MISSING
-    published: dict[str, Any] = field(default_factory=dict)
-    controlled: dict[str, Any] = field(default_factory=dict)
+OF_ATTENTION = ("denominator_from", "denominator_eps")
+# ``published`` and ``controlled`` hold what the authors' code does another way than DeiT; the keys of the same names
+# choose from them by ``protocol.name``, and are switches of their own. The other three are here for the record: every
+# vision transformer of ours has these values.
+Model = model_section(
+    VisionConfig,
+    OF_ATTENTION,
+    normalize_before=(bool, MISSING),
+    attention_dropout=(float, MISSING),
+    activation_dropout=(float, MISSING),
+    published=(dict[str, Any], field(default_factory=dict)),
+    controlled=(dict[str, Any], field(default_factory=dict)),
+)
 
 
 @dataclass
@@ -71,7 +63,7 @@ class Recipe(Training):
 
 @dataclass
 class Config(RunConfig):
-    model: Model = field(default_factory=Model)
+    model: Model = field(default_factory=Model)  # pyright: ignore[reportInvalidTypeForm]
     recipe: Recipe = field(default_factory=Recipe)
 
 
@@ -113,12 +105,9 @@ def check(config: DictConfig) -> None:
 
 SCHEMA = Schema(
     config=Config,
+    model=VisionConfig,
+    also=OF_ATTENTION,
     minimum={
-        "model.image_size": 1,
-        "model.patch_size": 1,
-        "model.drop_path": 0,
-        "model.absolute_std": 0,
-        "model.denominator_eps": 0,
         "recipe.epochs": 1,
         "recipe.warmup_epochs": 0,
         "recipe.validate_interval_epochs": 1,
@@ -132,6 +121,6 @@ SCHEMA = Schema(
         "recipe.mix_group": 1,
         "recipe.label_smoothing": 0,
     },
-    rates=("model.drop_path", "recipe.average_decay", "recipe.label_smoothing"),
+    rates=("recipe.average_decay", "recipe.label_smoothing"),
     check=check,
 )

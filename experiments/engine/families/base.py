@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import nn
 
 from experiments.engine import checkpoints
@@ -131,25 +130,3 @@ class Family(ABC):
     def brought_by_encoding(self, parameter: str) -> bool:
         """Whether a parameter of :meth:`build` belongs to the encoding of positions."""
         return ".encoding." in parameter or parameter.startswith("absolute")
-
-
-def attention_fields(config: DictConfig) -> dict[str, Any]:
-    """The fields that every fairseq model of ours has of encoding, attention and protocol."""
-    protocol = config.protocol
-    return {
-        "absolute": protocol.absolute,
-        "attention": config.attention.name,
-        "feature_map": config.attention.feature_map,
-        "feature_map_options": as_json(config.attention.feature_map_options),
-        "normalizer": protocol.normalizer,
-        "mask_padding": protocol.mask_padding,
-        "encoding": config.encoding.name,
-        "encoding_options": as_json(config.encoding.options),
-        "decay_angles": protocol.decay_angles,
-        "compile": config.engine.compile,
-    }
-
-
-def as_json(value: Any) -> str:
-    """Dictionaries and lists as fairseq's flat config can carry them."""
-    return json.dumps(OmegaConf.to_container(value) if OmegaConf.is_config(value) else value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -11,8 +10,8 @@ from torch._dynamo.testing import CompileCounterWithBackend
 
 from experiments.config import compose
 from experiments.engine.families import family_of
-from experiments.engine.families.alm.model import LRPELanguageModelConfig, decoder_config
-from lrpe.models import DecoderLM
+from experiments.engine.model_config import library_config
+from lrpe.models import DecoderConfig, DecoderLM
 
 ENCODINGS = sorted(path.stem for path in (Path(__file__).parents[3] / "conf" / "encoding").glob("*.yaml"))
 VOCABULARY = 20
@@ -20,10 +19,9 @@ VOCABULARY = 20
 
 def _model(encoding: str) -> DecoderLM:
     config = compose(["experiment=alm", "profile=demo", f"encoding={encoding}", "protocol=controlled", "seed=1"])
-    known = {field.name for field in dataclasses.fields(LRPELanguageModelConfig)}
-    section = {key: value for key, value in family_of(config).model(config).items() if key in known}
     torch.manual_seed(0)
-    return DecoderLM(decoder_config(LRPELanguageModelConfig(**section), VOCABULARY, padding_index=1)).double()
+    section = family_of(config).model(config)
+    return DecoderLM(library_config(DecoderConfig, section, vocab_size=VOCABULARY, padding_index=1)).double()
 
 
 @pytest.mark.slow

@@ -112,7 +112,9 @@ def test_our_generate_streams_a_seeded_continuation(trained: Path) -> None:
 HYDRA_CONFIG = """
 common: {{user_dir: {plugin}, cpu: true}}
 task: {{_name: lrpe_language_modeling, data: {data}, tokens_per_sample: 32, batch_sequences: 4}}
-model: {{_name: lrpe_lm, num_layers: 1, embed_dim: 32, ffn_dim: 32, num_heads: 2, encoding: rope}}
+model:
+  _name: lrpe_lm
+  config: '{{"num_layers": 1, "embed_dim": 32, "ffn_dim": 32, "num_heads": 2, "encoding": {{"name": "rope"}}}}'
 criterion: {{_name: cross_entropy}}
 optimizer: {{_name: lrpe_adam}}
 lr_scheduler: {{_name: inverse_sqrt, warmup_updates: 2}}

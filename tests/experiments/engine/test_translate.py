@@ -9,6 +9,7 @@ import pytest
 from experiments.config import compose
 from experiments.engine import optimizer  # noqa: F401 - registers itself
 from experiments.engine.distributed import DistributedContext
+from experiments.engine.model_config import model_values
 from experiments.engine.translate import accumulation, fairseq_config
 from experiments.engine.update_batches import update_batches
 from experiments.util.errors import UserError
@@ -28,8 +29,9 @@ def test_the_paper_recipe_reaches_fairseq(tmp_path: Path) -> None:
     assert fairseq.lr_scheduler.warmup_updates == 8000
     assert fairseq.lr_scheduler.warmup_init_lr == 1e-7
     assert list(fairseq.optimizer.adam_betas) == [0.9, 0.98]
-    assert (fairseq.model.num_layers, fairseq.model.embed_dim, fairseq.model.ffn_dim) == (6, 512, 2048)
-    assert (fairseq.model.absolute, fairseq.model.normalizer) == ("sinusoidal", "layernorm")
+    model = model_values(fairseq.model)
+    assert (model["num_layers"], model["embed_dim"], model["ffn_dim"]) == (6, 512, 2048)
+    assert (model["absolute"], model["normalizer"]) == ("sinusoidal", "layernorm")
     assert fairseq.model.decay_angles is True
 
 
@@ -88,7 +90,7 @@ def test_schedules(schedule: str, tmp_path: Path) -> None:
 def test_the_large_decoder_uses_the_adaptive_loss(tmp_path: Path) -> None:
     fairseq = fairseq_config(compose(["profile=paper", "model=decoder_large"]), tmp_path, ONE)
     assert fairseq.criterion._name == "lrpe_adaptive_loss"
-    assert fairseq.model.adaptive_cutoffs == "[20000, 60000]"
+    assert model_values(fairseq.model)["adaptive_cutoffs"] == [20000, 60000]
 
 
 @pytest.mark.parametrize(("sequences", "batch"), [(41, 4), (40, 8), (3, 8), (9, 3)])

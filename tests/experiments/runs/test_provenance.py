@@ -12,6 +12,7 @@ import pytest
 
 from experiments.runs import provenance as manifest
 from experiments.runs.provenance import build_manifest, git_state
+from experiments.util import hardware
 from experiments.util.secrets import mask_command, mask_config
 
 PLANTED = "Sup3rSecretValue0123456789"
@@ -117,5 +118,5 @@ def test_machine_and_versions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 def test_a_machine_without_a_gpu_tool_has_no_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert manifest.gpu_names() == []
+    assert hardware.gpu_names() == []
     assert git_state(tmp_path) == {"commit": None, "dirty": None}

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from experiments import wandb_report
 from experiments.figures.groups import group_runs
 from experiments.figures.style import COLORS
 from experiments.runs import scan
 from experiments.tracking.rows import as_wandb_row
 from experiments.util.errors import UserError
-from experiments.wandb_report import main
+from experiments.wandb_report import __main__ as wandb_report
+from experiments.wandb_report.__main__ import main
 from tests.experiments.conftest import ROOT
 from tests.experiments.run_store import history_of, write_run
 

@@ -12,16 +12,12 @@ from data_prep.api import unigram_perplexity
 from experiments.engine import checkpoints
 from experiments.engine.distributed import DistributedContext
 from experiments.engine.families.alm import adaptive_loss, task  # noqa: F401 - register themselves
+from experiments.engine.families.alm import model as fairseq_model  # noqa: F401 - registers itself
 from experiments.engine.families.alm.evaluation import evaluate
-from experiments.engine.families.alm.model import decoder_config
-from experiments.engine.families.base import Counting, Family, as_json, attention_fields
+from experiments.engine.families.base import Counting, Family
+from experiments.engine.model_config import library_config, model_section
 from experiments.engine.vocabulary import vocabulary_size
-from lrpe.models import DecoderLM
-
-FIELDS = (
-    "num_layers", "embed_dim", "ffn_dim", "num_heads", "dropout", "attention_dropout", "activation_dropout",
-    "normalize_before", "final_norm", "scale_embedding", "share_input_output", "adaptive_dropout", "max_positions",
-)  # fmt: skip
+from lrpe.models import DecoderConfig, DecoderLM
 
 
 class AutoregressiveLM(Family):
@@ -40,12 +36,7 @@ class AutoregressiveLM(Family):
         }
 
     def model(self, config: DictConfig) -> dict[str, Any]:
-        return {
-            "_name": "lrpe_lm",
-            **{name: config.model[name] for name in FIELDS},
-            "adaptive_cutoffs": as_json(config.model.adaptive_cutoffs),
-            **attention_fields(config),
-        }
+        return {"_name": "lrpe_lm", **model_section(DecoderConfig, config)}
 
     def criterion(self, config: DictConfig) -> dict[str, Any]:
         return {"_name": "lrpe_adaptive_loss" if config.model.adaptive_cutoffs else "cross_entropy"}
@@ -56,7 +47,7 @@ class AutoregressiveLM(Family):
 
     def build(self, config: DictConfig) -> nn.Module:
         words = vocabulary_size(Path(config.data.folder))
-        return DecoderLM(decoder_config(DictConfig(self.model(config)), words, padding_index=1))
+        return DecoderLM(library_config(DecoderConfig, self.model(config), vocab_size=words, padding_index=1))
 
     def counting(self, config: DictConfig) -> Counting:
         return Counting("tokens", config.recipe.batch_size * config.recipe.tokens_per_sample)

@@ -2,56 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from fairseq.models import FairseqIncrementalDecoder, FairseqLanguageModel, register_model
 from torch import Tensor
 
-from experiments.engine.model_fields import AttentionFields, library_config
+from experiments.engine.model_config import LRPEModelConfig, library_config
 from experiments.engine.weight_decay import spare_from_decay
 from lrpe.models import DecoderConfig, DecoderLM
 
 UNLIMITED = 1_000_000_000  # fairseq wants a number: positions have no limit unless they are learned
 
 
-@dataclass
-class LRPELanguageModelConfig(AttentionFields):
-    """The fields of :class:`lrpe.models.DecoderConfig` as fairseq can carry them; dictionaries travel as JSON."""
-
-    num_layers: int = field(default=6, metadata={"help": "decoder layers"})
-    embed_dim: int = field(default=512, metadata={"help": "width of the model"})
-    ffn_dim: int = field(default=2048, metadata={"help": "width of the feed-forward layer"})
-    num_heads: int = field(default=8, metadata={"help": "attention heads"})
-    dropout: float = field(default=0.1, metadata={"help": "dropout of embeddings and residual branches"})
-    attention_dropout: float = field(default=0.0, metadata={"help": "recorded, never applied (as published)"})
-    activation_dropout: float = field(default=0.0, metadata={"help": "dropout inside the feed-forward layer"})
-    normalize_before: bool = field(default=True, metadata={"help": "pre-norm"})
-    final_norm: bool = field(default=True, metadata={"help": "layer norm after the last layer"})
-    scale_embedding: bool = field(default=True, metadata={"help": "embeddings times sqrt(embed_dim)"})
-    share_input_output: bool = field(default=True, metadata={"help": "tie input and output embeddings"})
-    adaptive_cutoffs: str = field(default="[]", metadata={"help": "JSON list: adaptive input and softmax"})
-    adaptive_dropout: float = field(default=0.2, metadata={"help": "dropout in the adaptive softmax's tails"})
-    max_positions: int = field(default=512, metadata={"help": "of learned absolute positions"})
-
-
-def decoder_config(cfg: Any, vocab_size: int, padding_index: int) -> DecoderConfig:
-    """The library's config from fairseq's (a :class:`LRPELanguageModelConfig` or an equal DictConfig)."""
-    cutoffs = tuple(json.loads(cfg.adaptive_cutoffs))
-    own = {"vocab_size": vocab_size, "padding_index": padding_index, "adaptive_cutoffs": cutoffs}
-    return library_config(DecoderConfig, cfg, **own)
-
-
 class LRPEDecoder(FairseqIncrementalDecoder):
     """fairseq's decoder interface over :class:`lrpe.models.DecoderLM`, generation with O(1) state included."""
 
-    def __init__(self, dictionary: Any, cfg: LRPELanguageModelConfig) -> None:
+    def __init__(self, dictionary: Any, cfg: LRPEModelConfig) -> None:
         super().__init__(dictionary)
-        self.model = DecoderLM(decoder_config(cfg, len(dictionary), dictionary.pad()))
+        config = library_config(DecoderConfig, cfg, vocab_size=len(dictionary), padding_index=dictionary.pad())
+        self.model = DecoderLM(config)
         self.adaptive_softmax = self.model.adaptive_softmax
-        self._limit = cfg.max_positions if cfg.absolute == "learned" else UNLIMITED
+        self._limit = config.max_positions if config.absolute == "learned" else UNLIMITED
         if cfg.compile:  # in place: a wrapper would enter the checkpoint's names
             self.model.compile()
             self.model.features = torch.compile(self.model.features)
@@ -85,12 +57,12 @@ class LRPEDecoder(FairseqIncrementalDecoder):
         return self._limit
 
 
-@register_model("lrpe_lm", dataclass=LRPELanguageModelConfig)
+@register_model("lrpe_lm", dataclass=LRPEModelConfig)
 class LRPELanguageModel(FairseqLanguageModel):
     """The model that ``experiment=alm`` trains; usable with fairseq's own commands through the plugin."""
 
     @classmethod
-    def build_model(cls, cfg: LRPELanguageModelConfig, task: Any) -> LRPELanguageModel:
+    def build_model(cls, cfg: LRPEModelConfig, task: Any) -> LRPELanguageModel:
         model = cls(LRPEDecoder(task.target_dictionary, cfg))
         if not cfg.decay_angles:
             spare_from_decay(model)

@@ -10,29 +10,27 @@ from torch import nn
 
 from data_prep.api import unigram_perplexity
 from experiments.engine.distributed import DistributedContext
-from experiments.engine.families.base import Counting, Family, attention_fields
+from experiments.engine.families.base import Counting, Family
 from experiments.engine.families.blm import task  # noqa: F401 - registers itself
 from experiments.engine.families.blm.evaluation import evaluate
-from experiments.engine.families.blm.model import LRPEEncoder, encoder_config
+from experiments.engine.families.blm.model import LRPEEncoder
+from experiments.engine.model_config import library_config, model_section
 from experiments.engine.vocabulary import vocabulary_size
+from lrpe.models import EncoderConfig
 
-FIELDS = (
-    "num_layers", "embed_dim", "ffn_dim", "num_heads", "dropout", "attention_dropout", "activation_dropout",
-    "normalize_before", "max_positions",
-)  # fmt: skip
 MASK_SYMBOLS = 1
 
 
 def encoder_section(config: DictConfig) -> dict[str, Any]:
     """fairseq's ``model`` section of an encoder, with its masked-LM head."""
-    return {"_name": "lrpe_encoder", **{name: config.model[name] for name in FIELDS}, **attention_fields(config)}
+    return {"_name": "lrpe_encoder", **model_section(EncoderConfig, config)}
 
 
 def build_encoder(config: DictConfig, words: Path, masked_lm_head: bool) -> LRPEEncoder:
     """The encoder of a config; ``words`` is a folder with the ``dict.txt`` of its corpus, to which ``<mask>`` comes."""
-    section = DictConfig(encoder_section(config))
     size = vocabulary_size(words) + MASK_SYMBOLS
-    return LRPEEncoder(encoder_config(section, size, padding_index=1), masked_lm_head)
+    section = encoder_section(config)
+    return LRPEEncoder(library_config(EncoderConfig, section, vocab_size=size, padding_index=1), masked_lm_head)
 
 
 class BidirectionalLM(Family):

@@ -9,31 +9,14 @@ import torch
 from fairseq.models import BaseFairseqModel, register_model
 from torch import Tensor, nn
 
-from experiments.engine.model_fields import AttentionFields, library_config
+from experiments.engine.model_config import LRPEModelConfig, library_config
 from experiments.engine.weight_decay import spare_from_decay
 from lrpe.models import BidirectionalEncoder, ClassificationHead, EncoderConfig, MaskedLMHead
 
 
 @dataclass
-class LRPEEncoderConfig(AttentionFields):
-    """The fields of :class:`lrpe.models.EncoderConfig` as fairseq can carry them; dictionaries travel as JSON."""
-
-    num_layers: int = field(default=12, metadata={"help": "encoder layers"})
-    embed_dim: int = field(default=768, metadata={"help": "width of the model"})
-    ffn_dim: int = field(default=3072, metadata={"help": "width of the feed-forward layer"})
-    num_heads: int = field(default=12, metadata={"help": "attention heads"})
-    dropout: float = field(default=0.1, metadata={"help": "dropout of embeddings and residual branches"})
-    attention_dropout: float = field(default=0.1, metadata={"help": "recorded, never applied (as published)"})
-    activation_dropout: float = field(default=0.0, metadata={"help": "dropout inside the feed-forward layer"})
-    normalize_before: bool = field(default=False, metadata={"help": "pre-norm"})
-    max_positions: int = field(default=512, metadata={"help": "of learned absolute positions"})
-    absolute: str = field(default="learned", metadata={"help": "none, sinusoidal or learned"})
+class LRPEEncoderConfig(LRPEModelConfig):
     masked_lm_head: bool = field(default=True, metadata={"help": "without it the model only classifies"})
-
-
-def encoder_config(cfg: Any, vocab_size: int, padding_index: int) -> EncoderConfig:
-    """The library's config from fairseq's (a :class:`LRPEEncoderConfig` or an equal DictConfig)."""
-    return library_config(EncoderConfig, cfg, vocab_size=vocab_size, padding_index=padding_index)
 
 
 @register_model("lrpe_encoder", dataclass=LRPEEncoderConfig)
@@ -50,7 +33,8 @@ class LRPEEncoder(BaseFairseqModel):
     @classmethod
     def build_model(cls, cfg: LRPEEncoderConfig, task: Any) -> LRPEEncoder:
         dictionary = task.source_dictionary
-        model = cls(encoder_config(cfg, len(dictionary), dictionary.pad()), cfg.masked_lm_head)
+        own = {"vocab_size": len(dictionary), "padding_index": dictionary.pad()}
+        model = cls(library_config(EncoderConfig, cfg, **own), cfg.masked_lm_head)
         if cfg.compile:  # in place: a wrapper would enter the checkpoint's names
             model.encoder.compile()
         model._decay_angles = cfg.decay_angles

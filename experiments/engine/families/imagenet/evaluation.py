@@ -21,6 +21,7 @@ from experiments.engine.families.imagenet.criterion import count_correct
 from experiments.engine.families.imagenet.dataset import EvaluationImages
 from experiments.engine.families.imagenet.task import whole
 from experiments.engine.families.imagenet.transforms import evaluation_transform
+from experiments.engine.model_config import model_values
 from experiments.util.errors import UserError
 
 
@@ -101,7 +102,7 @@ def open_images(
         UserError: they are not there, have other classes, the size is no multiple of the patch, or the fraction is
             outside (0, 1].
     """
-    size, patch = config.task.image_size if image_size is None else image_size, config.model.patch_size
+    size, patch = config.task.image_size if image_size is None else image_size, model_values(config.model)["patch_size"]
     if size <= 0 or size % patch:
         near = max(round(size / patch), 1) * patch
         raise UserError(f"image_size={size} does not divide into patches of {patch}: try image_size={near}")

@@ -15,21 +15,16 @@ from data_prep.core.errors import DataError
 from data_prep.images.index import class_names
 from experiments.engine import checkpoints
 from experiments.engine.distributed import DistributedContext
-from experiments.engine.families.base import Counting, Family, as_json, attention_fields
+from experiments.engine.families.base import Counting, Family
 from experiments.engine.families.imagenet import criterion, task  # noqa: F401 - register themselves
+from experiments.engine.families.imagenet import model as fairseq_model  # noqa: F401 - registers itself
 from experiments.engine.families.imagenet.dataset import updates_per_epoch
 from experiments.engine.families.imagenet.encoding import image_options
 from experiments.engine.families.imagenet.evaluation import evaluate
-from experiments.engine.families.imagenet.model import vision_config
 from experiments.engine.families.imagenet.transforms import Augmentation
+from experiments.engine.model_config import library_config, model_section
 from experiments.util.errors import UserError
-from lrpe.models import VisionTransformer
-
-FIELDS = (
-    "image_size", "patch_size", "num_layers", "embed_dim", "ffn_dim", "num_heads", "dropout", "drop_path",
-    "drop_path_schedule", "pooling", "absolute_std", "query_bias", "denominator_from", "denominator_eps",
-    "initialization",
-)  # fmt: skip
+from lrpe.models import VisionConfig, VisionTransformer
 
 
 class ImageClassification(Family):
@@ -54,15 +49,10 @@ class ImageClassification(Family):
         }
 
     def model(self, config: DictConfig) -> dict[str, Any]:
-        shared = attention_fields(config)
-        for name in ("mask_padding", "decay_angles"):  # images have no padding, and DeiT never decays vectors
-            shared.pop(name)
+        encoding = {"name": config.encoding.name, **image_options(config)}
         return {
             "_name": "lrpe_vit",
-            **{name: config.model[name] for name in FIELDS},
-            **shared,
-            "encoding_options": as_json(image_options(config)),
-            "decay_positions": config.protocol.decay_angles,
+            **model_section(VisionConfig, config, encoding=encoding, mask_padding=True),  # images have no padding
             "average_decay": config.recipe.average_decay,
         }
 
@@ -71,7 +61,7 @@ class ImageClassification(Family):
 
     def build(self, config: DictConfig) -> nn.Module:
         classes = self._manifest(config)["classes"]
-        return VisionTransformer(vision_config(DictConfig(self.model(config)), classes))
+        return VisionTransformer(library_config(VisionConfig, self.model(config), num_classes=classes))
 
     def counting(self, config: DictConfig) -> Counting:
         patches = (config.model.image_size // config.model.patch_size) ** 2

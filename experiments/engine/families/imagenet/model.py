@@ -10,37 +10,14 @@ from fairseq.models import BaseFairseqModel, register_model
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from experiments.engine.model_fields import AttentionFields, library_config
+from experiments.engine.model_config import LRPEModelConfig, library_config
 from lrpe.encodings.parts.precision import PreciseModule
 from lrpe.models import VisionConfig, VisionTransformer
 
 
 @dataclass
-class LRPEVisionConfig(AttentionFields):
-    """The fields of :class:`lrpe.models.VisionConfig` as fairseq can carry them; dictionaries travel as JSON."""
-
-    image_size: int = field(default=224, metadata={"help": "pixels of training images"})
-    patch_size: int = field(default=16, metadata={"help": "pixels of a patch"})
-    num_layers: int = field(default=12, metadata={"help": "blocks"})
-    embed_dim: int = field(default=384, metadata={"help": "width of the model"})
-    ffn_dim: int = field(default=1536, metadata={"help": "width of the feed-forward layer"})
-    num_heads: int = field(default=6, metadata={"help": "attention heads"})
-    dropout: float = field(default=0.0, metadata={"help": "dropout of embeddings and residual branches"})
-    drop_path: float = field(default=0.1, metadata={"help": "stochastic depth"})
-    drop_path_schedule: str = field(default="linear", metadata={"help": "linear or constant"})
-    pooling: str = field(default="mean", metadata={"help": "mean or class_token"})
-    absolute_std: float = field(default=0.02, metadata={"help": "start of learned positions"})
-    query_bias: bool = field(default=True, metadata={"help": "bias of the query, key and value projections"})
-    denominator_from: str = field(default="encoded", metadata={"help": "encoded or plain"})
-    denominator_eps: float = field(default=1e-6, metadata={"help": "smallest denominator"})
-    initialization: str = field(default="truncated_normal", metadata={"help": "truncated_normal or torch"})
-    decay_positions: bool = field(default=False, metadata={"help": "weight decay on learned positions too"})
+class LRPEVisionConfig(LRPEModelConfig):
     average_decay: float = field(default=0.0, metadata={"help": "exponential moving average of the weights; 0: none"})
-
-
-def vision_config(cfg: Any, num_classes: int) -> VisionConfig:
-    """The library's config from fairseq's (a :class:`LRPEVisionConfig` or an equal DictConfig)."""
-    return library_config(VisionConfig, cfg, num_classes=num_classes)
 
 
 @register_model("lrpe_vit", dataclass=LRPEVisionConfig)
@@ -53,8 +30,8 @@ class LRPEVisionModel(BaseFairseqModel):
 
     def __init__(self, cfg: LRPEVisionConfig, num_classes: int) -> None:
         super().__init__()
-        self.model = VisionTransformer(vision_config(cfg, num_classes))
-        spare_from_decay(self.model, positions=not cfg.decay_positions)
+        self.model = VisionTransformer(library_config(VisionConfig, cfg, num_classes=num_classes))
+        spare_from_decay(self.model, positions=not cfg.decay_angles)
         self.average: Average | None = None
         if cfg.average_decay:
             self.average = Average(self.model, cfg.average_decay)
