@@ -1,8 +1,11 @@
-"""A character language model with linear attention, trained with two encodings: the library alone, about a minute on a CPU.
+"""A character language model with linear attention, trained with two encodings by the library alone.
+
+About a minute on a CPU:
 
     python examples/minimal_lm.py [file.txt]
 
-Without a file it learns the source of some modules of the standard library. Prints the validation loss (nats per character) of each encoding.
+Without a file it learns the source of some modules of the standard library. Prints the validation loss (nats per
+character) of each encoding.
 """
 
 from __future__ import annotations

@@ -12,10 +12,7 @@ def pairwise(cases: Sequence[Mapping[str, Any]]) -> list[int]:
 
     Cases with fewer than two parameters are all kept.
     """
-    pairs = [
-        {pair for pair in combinations(sorted((name, repr(value)) for name, value in case.items()), 2)}
-        for case in cases
-    ]
+    pairs = [set(combinations(sorted((name, repr(value)) for name, value in case.items()), 2)) for case in cases]
     missing = set().union(*pairs)
     if not missing:
         return list(range(len(cases)))

@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from experiments.runs.records import RunFolder
+from experiments.tracking import tracker as tracking
 from experiments.tracking.rows import as_wandb_row
 from experiments.tracking.tracker import Tracker, offline_segments
-from experiments.tracking.tracker import tracker as tracking
 from experiments.util.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from lrpe import LRPE
-from lrpe.ops.native import library
-from lrpe.ops.native import turn as calls
+from lrpe.ops.native import build as library
+from lrpe.ops.native import rotate as calls
 from lrpe.ops.native.rotate import rotate_backward, runs_native, turn
 from tests.lrpe.encodings.encoding_cases import random_vectors, skip_without_native_code
 
