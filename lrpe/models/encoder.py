@@ -110,6 +110,9 @@ class MaskedLMHead(nn.Module):
 class ClassificationHead(nn.Module):
     """logits = V tanh(W x_0 + b) + c of a text's first token ``<s>``, with dropout before both products.
 
+    Weights and biases start as :class:`torch.nn.Linear`'s, U(-1/sqrt(embed_dim), 1/sqrt(embed_dim)): fairseq makes the
+    head after the encoder has got its initial weights.
+
     Args:
         embed_dim: width of the features.
         num_outputs: classes, or 1 for a regression.
@@ -123,7 +126,6 @@ class ClassificationHead(nn.Module):
         self.dense = nn.Linear(embed_dim, embed_dim)
         self.output = nn.Linear(embed_dim, num_outputs)
         self.dropout = nn.Dropout(dropout)
-        self.apply(initialize)
 
     def forward(self, features: Tensor) -> Tensor:
         """``(batch, length, embed_dim)`` -> ``(batch, num_outputs)``."""
