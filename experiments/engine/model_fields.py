@@ -16,6 +16,7 @@ class AttentionFields(FairseqDataclass):
     """:class:`lrpe.models.AttentionConfig` as fairseq can carry it: dictionaries travel as JSON."""
 
     absolute: str = field(default="none", metadata={"help": "none, sinusoidal or learned"})
+    first_position: int = field(default=0, metadata={"help": "what sinusoidal positions count from"})
     attention: str = field(default="linear", metadata={"help": "linear or softmax"})
     feature_map: str = field(default="1+elu", metadata={"help": "of linear attention"})
     feature_map_options: str = field(default="{}", metadata={"help": "JSON"})

@@ -21,7 +21,8 @@ INITIAL_STD = 0.02
 class EncoderConfig(AttentionConfig):
     """Everything that defines an encoder. The defaults are the paper's (RoBERTa base, with linear attention).
 
-    ``attention_dropout`` is kept for the record: the published layer never applies it.
+    ``attention_dropout`` is kept for the record: the published layer never applies it. ``first_position`` is what
+    sinusoidal positions count from: 0, or padding index + 1 = 2 as fairseq.
     """
 
     vocab_size: int
@@ -36,6 +37,7 @@ class EncoderConfig(AttentionConfig):
     normalize_before: bool = False
     absolute: str = "learned"
     max_positions: int = 512
+    first_position: int = 0
 
     @classmethod
     def base(cls, vocab_size: int, **changes: Any) -> EncoderConfig:
@@ -57,7 +59,7 @@ class BidirectionalEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(config.vocab_size, config.embed_dim, padding_idx=config.padding_index)
-        self.absolute = build_absolute(config.absolute, config.embed_dim, config.max_positions)
+        self.absolute = build_absolute(config.absolute, config.embed_dim, config.max_positions, config.first_position)
         self.embedding_norm = nn.LayerNorm(config.embed_dim)
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList(

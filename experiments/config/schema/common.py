@@ -53,6 +53,11 @@ class DecayDirection(StrEnum):
     one_sided = "one_sided"
 
 
+class AdamEpsilon(StrEnum):
+    before_correction = "before_correction"
+    after_correction = "after_correction"
+
+
 class Schedule(StrEnum):
     inverse_sqrt = "inverse_sqrt"
     cosine = "cosine"
@@ -63,6 +68,7 @@ class Schedule(StrEnum):
 class Experiment:
     name: str = MISSING
     absolute: Absolute = MISSING
+    adam_epsilon: AdamEpsilon = MISSING
 
 
 @dataclass
@@ -91,6 +97,8 @@ class Protocol:
     name: str = MISSING
     normalizer: Normalizer = MISSING
     absolute: Absolute = MISSING
+    first_position: int = MISSING
+    adam_epsilon: AdamEpsilon = MISSING
     spe_axis: str = MISSING
     spe_resample: str = MISSING
     permuteformer_permutation: str = MISSING
@@ -203,6 +211,7 @@ class Schema:
 # Smallest value of each number that has one; a key outside its range is refused before any work.
 MINIMUM: dict[str, float] = {
     "seed": 0,
+    "protocol.first_position": 0,
     "model.num_layers": 1,
     "model.embed_dim": 1,
     "model.ffn_dim": 1,

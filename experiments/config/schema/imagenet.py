@@ -35,6 +35,7 @@ class Model(Transformer):
     initialization: str = MISSING
     denominator_from: str = MISSING
     denominator_eps: float = MISSING
+    norm_eps: float = MISSING
     published: dict[str, Any] = field(default_factory=dict)
     controlled: dict[str, Any] = field(default_factory=dict)
 
@@ -119,6 +120,7 @@ SCHEMA = Schema(
         "model.drop_path": 0,
         "model.absolute_std": 0,
         "model.denominator_eps": 0,
+        "model.norm_eps": 0,
         "recipe.epochs": 1,
         "recipe.warmup_epochs": 0,
         "recipe.validate_interval_epochs": 1,

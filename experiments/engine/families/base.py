@@ -138,6 +138,7 @@ def attention_fields(config: DictConfig) -> dict[str, Any]:
     protocol = config.protocol
     return {
         "absolute": protocol.absolute,
+        "first_position": protocol.first_position,
         "attention": config.attention.name,
         "feature_map": config.attention.feature_map,
         "feature_map_options": as_json(config.attention.feature_map_options),

@@ -28,7 +28,7 @@ from lrpe.models import VisionTransformer
 FIELDS = (
     "image_size", "patch_size", "num_layers", "embed_dim", "ffn_dim", "num_heads", "dropout", "drop_path",
     "drop_path_schedule", "pooling", "absolute_std", "query_bias", "denominator_from", "denominator_eps",
-    "initialization",
+    "norm_eps", "initialization",
 )  # fmt: skip
 
 
@@ -55,7 +55,8 @@ class ImageClassification(Family):
 
     def model(self, config: DictConfig) -> dict[str, Any]:
         shared = attention_fields(config)
-        for name in ("mask_padding", "decay_angles"):  # images have no padding, and DeiT never decays vectors
+        # images have no padding and no sequence, and DeiT never decays vectors
+        for name in ("mask_padding", "decay_angles", "first_position"):
             shared.pop(name)
         return {
             "_name": "lrpe_vit",

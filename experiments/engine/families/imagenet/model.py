@@ -33,6 +33,7 @@ class LRPEVisionConfig(AttentionFields):
     query_bias: bool = field(default=True, metadata={"help": "bias of the query, key and value projections"})
     denominator_from: str = field(default="encoded", metadata={"help": "encoded or plain"})
     denominator_eps: float = field(default=1e-6, metadata={"help": "smallest denominator"})
+    norm_eps: float = field(default=1e-6, metadata={"help": "of the layer norms of blocks and head"})
     initialization: str = field(default="truncated_normal", metadata={"help": "truncated_normal or torch"})
     decay_positions: bool = field(default=False, metadata={"help": "weight decay on learned positions too"})
     average_decay: float = field(default=0.0, metadata={"help": "exponential moving average of the weights; 0: none"})
