@@ -17,7 +17,7 @@ class LRPEModelConfig(FairseqDataclass):
     """What every fairseq model of ours is built from: fairseq's configs are flat, so the library's travels as JSON."""
 
     config: str = field(default="{}", metadata={"help": "fields of the library's config in lrpe.models, as JSON"})
-    decay_angles: bool = field(default=False, metadata={"help": "weight decay on angles and norms too"})
+    decay_angles: bool = field(default=False, metadata={"help": "weight decay on all that a controlled run spares"})
     compile: bool = field(default=False, metadata={"help": "torch.compile"})
 
 
@@ -36,7 +36,7 @@ def model_section(kind: type, config: DictConfig, **own: Any) -> dict[str, Any]:
         "feature_map": attention["feature_map"],
         "feature_map_options": attention["feature_map_options"],
         "encoding": {"name": encoding["name"], **encoding["options"]},
-        **{name: protocol[name] for name in ("normalizer", "absolute", "mask_padding")},
+        **{name: protocol[name] for name in ("normalizer", "absolute", "first_position", "mask_padding")},
         **plain["model"],
         **own,
     }

@@ -93,6 +93,7 @@ def fairseq_config(config: DictConfig, folder: Path, place: DistributedContext) 
             "_name": "lrpe_adam",
             "adam_betas": list(recipe.adam_betas),
             "adam_eps": recipe.adam_eps,
+            "epsilon": config.protocol.adam_epsilon,
             "weight_decay": recipe.weight_decay,
         },
         "lr_scheduler": _schedule(config, family),

@@ -16,7 +16,9 @@ from lrpe.encodings.parts.prefix_tokens import encode_with_free_tokens
 class AttentionLayer(nn.Module):
     """Projections to heads and back, and the encoding.
 
-    Initialized as the published layer: Xavier-uniform, gain 1/sqrt(2) for q, k, v and 1 for the output, biases 0.
+    Initialized as the published layer (fairseq's attention): Xavier-uniform weights, gain 1/sqrt(2) for q, k, v and 1
+    for the output; biases of q, k, v as :class:`torch.nn.Linear`'s, U(-1/sqrt(embed_dim), 1/sqrt(embed_dim)), that of
+    the output 0.
 
     Raises:
         ValueError: embed_dim is no multiple of num_heads, or an encoding made for other dimensions.
@@ -46,9 +48,8 @@ class AttentionLayer(nn.Module):
         for projection in (self.query_projection, self.key_projection, self.value_projection):
             nn.init.xavier_uniform_(projection.weight, gain=2**-0.5)
         nn.init.xavier_uniform_(self.output_projection.weight)
-        for projection in self.children():
-            if isinstance(projection, nn.Linear) and projection.bias is not None:
-                nn.init.zeros_(projection.bias)
+        if self.output_projection.bias is not None:
+            nn.init.zeros_(self.output_projection.bias)
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value, each ``(batch, heads, length, head_dim)`` and contiguous."""

@@ -32,23 +32,26 @@ def token_positions(
 
 
 class SinusoidalPositions(PreciseModule):
-    """concat(sin(s f), cos(s f)) with f_j = 10000^(-j/(m-1)), j = 0..m-1, m = embed_dim/2.
+    """concat(sin(s' f), cos(s' f)) with s' = s + first, f_j = 10000^(-j/(m-1)), j = 0..m-1, m = embed_dim/2.
 
     The layout and the frequencies of fairseq's sinusoidal positions (after tensor2tensor; "Attention is all you need"
-    interleaves sines and cosines and divides by m). Positions start at 0 here; fairseq's start behind the padding
-    index.
+    interleaves sines and cosines and divides by m).
 
     Args:
         embed_dim: even, at least 4.
+        first: what position 0 counts as; fairseq counts from padding index + 1 = 2.
 
     Raises:
-        ValueError: an odd or too small embed_dim.
+        ValueError: an odd or too small embed_dim, or a negative ``first``.
     """
 
     frequencies: Tensor
 
-    def __init__(self, embed_dim: int) -> None:
+    def __init__(self, embed_dim: int, first: int = 0) -> None:
         super().__init__()
+        if isinstance(first, bool) or not isinstance(first, int) or first < 0:
+            raise ValueError(f"first must be an integer of at least 0, got {first!r}")
+        self.first = first
         check_positive("embed_dim", embed_dim)
         if embed_dim % 2 or embed_dim < 4:
             raise ValueError(f"embed_dim must be even and at least 4 for sinusoidal positions, got {embed_dim}")
@@ -70,7 +73,7 @@ class SinusoidalPositions(PreciseModule):
             if that is floating, else float32.
         """
         resolved, dtype = token_positions(x, positions, offset, self.frequencies.device)
-        angle = reduce_turns(resolved[..., None].double() * self.frequencies)
+        angle = reduce_turns((resolved + self.first)[..., None].double() * self.frequencies)
         return torch.cat((angle.sin(), angle.cos()), dim=-1).to(dtype or torch.float32)
 
 
@@ -109,8 +112,16 @@ class LearnedPositions(nn.Module):
         return f"embed_dim={self.embed_dim}, max_positions={self.max_positions}"
 
 
-def build_absolute(name: str, embed_dim: int, max_positions: int) -> SinusoidalPositions | LearnedPositions | None:
+def build_absolute(
+    name: str, embed_dim: int, max_positions: int, first_position: int = 0
+) -> SinusoidalPositions | LearnedPositions | None:
     """Absolute positions by name: none (returns None), sinusoidal, or learned (the only one with a limit).
+
+    Args:
+        name: none, sinusoidal or learned.
+        embed_dim: width.
+        max_positions: of learned positions.
+        first_position: what position 0 counts as (sinusoidal; a learned table's first row is position 0's anyway).
 
     Raises:
         ValueError: an unknown name, or dimensions that do not fit.
@@ -118,4 +129,6 @@ def build_absolute(name: str, embed_dim: int, max_positions: int) -> SinusoidalP
     check_choice("absolute", name, ("none", "sinusoidal", "learned"))
     if name == "none":
         return None
-    return SinusoidalPositions(embed_dim) if name == "sinusoidal" else LearnedPositions(embed_dim, max_positions)
+    if name == "sinusoidal":
+        return SinusoidalPositions(embed_dim, first_position)
+    return LearnedPositions(embed_dim, max_positions)

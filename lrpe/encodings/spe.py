@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lrpe.encodings.base import Encoding, Plan
+from lrpe.encodings.parts.angles import AXES
 from lrpe.encodings.parts.precision import compute_dtype
 from lrpe.encodings.parts.seeding import derive_seed, seeded_generator
 from lrpe.encodings.parts.spe_codes import Codes, ConvolutionCodes, SineCodes
@@ -30,8 +31,9 @@ class SPE(Encoding):
 
     ``encode_query`` and ``encode_key`` use the realization of the last forward, so that they stay partners.
 
-    With several axes there is one pass an axis, each with codes, gate and noise of its own: the second encodes what
-    the first returns, as in the published image models. Over the noise of both the score is relative in each axis.
+    With several axes there is one pass an axis, each with noise of its own: the second encodes what the first returns,
+    as in the published image models. Over the noise of both the score is relative in each axis. Codes and gate are
+    each axis's own, or with ``axes="shared"`` the same for all, as published.
 
     Args:
         head_dim: features per head.
@@ -46,6 +48,8 @@ class SPE(Encoding):
             length): codes run along the batch, all tokens of a sequence share one, and no position is seen.
         resample: train or always.
         ndim: dimensions of a position; with several, axis has to be sequence.
+        axes: own or split (the same thing here): frequencies, offsets, gains and gate for each axis; shared: one set of
+            them, which needs num_realizations = head_dim.
         seed: of the initial parameters and the evaluation noise; None takes one from torch's global generator.
 
     Raises:
@@ -68,9 +72,11 @@ class SPE(Encoding):
         axis: str = "sequence",
         resample: str = "train",
         ndim: int = 1,
+        axes: str = "own",
         seed: int | None = None,
     ) -> None:
         super().__init__(head_dim, num_heads, ndim=ndim)
+        self.shared_axes = check_choice("axes", axes, AXES) == "shared"
         check_choice("kind", kind, ("sine", "conv"))
         self.axis = check_choice("axis", axis, ("sequence", "batch"))
         if ndim > 1 and axis == "batch":
@@ -79,6 +85,11 @@ class SPE(Encoding):
         check_positive("num_sines", num_sines)
         check_positive("kernel_size", kernel_size)
         self.output_dim = check_positive("num_realizations", head_dim if num_realizations is None else num_realizations)
+        if ndim > 1 and self.shared_axes and self.output_dim != head_dim:
+            raise ValueError(
+                f"axes='shared' encodes what it returned, so it needs num_realizations = head_dim = {head_dim}, got "
+                f"{self.output_dim}"
+            )
         generator = seeded_generator(seed, "spe")
         if kind == "sine":
             self.codes: Codes = SineCodes(
@@ -93,7 +104,7 @@ class SPE(Encoding):
         self.register_buffer("evaluation_key", torch.tensor(derive_seed(seed, "spe evaluation")))
         self._drawn_key: Tensor | None = None
         self.next_axis: SPE | None = None
-        if ndim > 1:
+        if ndim > 1 and not self.shared_axes:
             self.next_axis = SPE(
                 self.output_dim,
                 num_heads,
@@ -123,7 +134,7 @@ class SPE(Encoding):
             ValueError: several axes.
         """
         if self.ndim > 1:
-            raise ValueError("the closed form is of one axis: ask each pass (this one, then next_axis) for its own")
+            raise ValueError("the closed form is of one axis: ask an encoding with ndim=1")
         covariance = self.codes.covariance(difference)
         if self.gate is not None:
             gate = torch.sigmoid(self.gate.double())[..., None]
@@ -147,24 +158,30 @@ class SPE(Encoding):
         return self._plan(resolved, compute_dtype(x.dtype), consecutive=consecutive)
 
     def _plan(self, positions: Tensor, dtype: torch.dtype, *, consecutive: bool = False) -> Plan:
-        key = self._key()
+        plan = self._plan_one_axis(positions[..., 0], self._key(), dtype, consecutive=consecutive)
+        if self.next_axis is not None:
+            return (*plan, *self.next_axis._plan(positions[..., 1:], dtype))
+        for axis in range(1, self.ndim):
+            plan = (*plan, *self._plan_one_axis(positions[..., axis], self._key() + axis, dtype))
+        return plan
+
+    def _plan_one_axis(self, positions: Tensor, key: Tensor, dtype: torch.dtype, *, consecutive: bool = False) -> Plan:
         shape = (self.num_heads, self.head_dim, self.output_dim)
         shared = shared_gaussian(key, 1, shape, positions.device).to(dtype)
-        plan = (shared, *self.codes.plan(positions[..., 0], key, dtype, consecutive=consecutive))
-        if self.next_axis is None:
-            return plan
-        return (*plan, *self.next_axis._plan(positions[..., 1:], dtype))
+        return (shared, *self.codes.plan(positions, key, dtype, consecutive=consecutive))
 
     def _resolve(self, x: Tensor, positions: Tensor | None, offset: int) -> Tensor:
         resolved = super()._resolve(x, positions, offset)
         return resolved if self.axis == "sequence" else torch.arange(x.shape[0], device=x.device).view(1, -1, 1)
 
     def _encode(self, x: Tensor, plan: Plan, *, is_query: bool) -> Tensor:
+        own = len(plan) // self.ndim
+        x = self._encode_one_axis(x, plan[:own], is_query=is_query)
         if self.next_axis is not None:
-            own = len(plan) // self.ndim
-            x = self._encode_one_axis(x, plan[:own], is_query=is_query)
             return self.next_axis._encode(x, plan[own:], is_query=is_query)
-        return self._encode_one_axis(x, plan, is_query=is_query)
+        for axis in range(1, self.ndim):
+            x = self._encode_one_axis(x, plan[axis * own : (axis + 1) * own], is_query=is_query)
+        return x
 
     def _encode_one_axis(self, x: Tensor, plan: Plan, *, is_query: bool) -> Tensor:
         if self.axis == "batch":

@@ -64,8 +64,9 @@ class AdaptiveInput(nn.Module):
 class AdaptiveSoftmax(nn.Module):
     """log p(w) = log p_head(w), or log p_head(band i) + log p_i(w | band i); tables and projections are the input's.
 
-    The head's words share the input's first table through its first projection; band i > 0 has logits E_i P_i^T x.
-    Its members are those that fairseq's ``adaptive_loss`` and scorer call.
+    The head's logits are E_0 x: its table is as wide as the model, and fairseq's adaptive softmax projects only where
+    widths differ, so the input's first projection P_0 serves the input alone. Band i > 0 has logits E_i P_i^T x. The
+    members are those that fairseq's ``adaptive_loss`` and scorer call.
 
     Args:
         input_embedding: whose tables and projections are shared.
@@ -122,7 +123,7 @@ class AdaptiveSoftmax(nn.Module):
         return torch.cat(parts, dim=-1).view(*shape, self.vocab_size)
 
     def _head(self, x: Tensor) -> Tensor:
-        words = F.linear(F.linear(x, self.projections[0].weight.T), self.tables[0].weight)
+        words = F.linear(x, self.tables[0].weight)
         return torch.cat([words, self.class_projection(x)], dim=-1)
 
     def _tail(self, x: Tensor, index: int) -> Tensor:

@@ -21,7 +21,8 @@ class TransformerBlock(nn.Module):
 
     Args:
         attention: a layer of :mod:`lrpe.attention`.
-        ffn_dim: width of the feed-forward layer, Xavier-uniform as fairseq's, biases 0.
+        ffn_dim: width of the feed-forward layer; weights and biases start as :class:`torch.nn.Linear`'s,
+            U(-1/sqrt(inputs), 1/sqrt(inputs)), as fairseq's.
         dropout, activation_dropout: rates.
         normalize_before: pre-norm.
         activation: ``relu`` or ``gelu``.
@@ -55,9 +56,6 @@ class TransformerBlock(nn.Module):
         self.drop_path = DropPath(drop_path)
         self.normalize_before = normalize_before
         self.activation = ACTIVATIONS[activation]
-        for layer in (self.ffn_in, self.ffn_out):
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor, *, key_padding_mask: Tensor | None = None, positions: Tensor | None = None) -> Tensor:
         """``(batch, length, width)`` -> the same."""

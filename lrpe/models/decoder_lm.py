@@ -22,7 +22,8 @@ from lrpe.models.fields import bounded
 class DecoderConfig(AttentionConfig):
     """Everything that defines a decoder. The defaults are the paper's base model (fairseq's ``base_lm_architecture``).
 
-    ``attention_dropout`` is kept for the record: the published layer never applies it.
+    ``attention_dropout`` is kept for the record: the published layer never applies it. ``first_position`` is what
+    sinusoidal positions count from: 0, or padding index + 1 = 2 as fairseq.
     """
 
     vocab_size: int
@@ -40,6 +41,7 @@ class DecoderConfig(AttentionConfig):
     share_input_output: bool = True
     absolute: str = "none"
     max_positions: int = bounded(512, minimum=1)
+    first_position: int = bounded(0, minimum=0)
     adaptive_cutoffs: tuple[int, ...] = ()
     adaptive_dropout: float = bounded(0.2, minimum=0, below=1)
 
@@ -102,7 +104,7 @@ class DecoderLM(nn.Module):
             self.embedding = _embedding(config)
             if not config.share_input_output:
                 self.output_weight = nn.Parameter(_embedding(config).weight.detach().clone())
-        self.absolute = build_absolute(config.absolute, config.embed_dim, config.max_positions)
+        self.absolute = build_absolute(config.absolute, config.embed_dim, config.max_positions, config.first_position)
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList(
             TransformerBlock(

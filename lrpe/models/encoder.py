@@ -22,7 +22,8 @@ INITIAL_STD = 0.02
 class EncoderConfig(AttentionConfig):
     """Everything that defines an encoder. The defaults are the paper's (RoBERTa base, with linear attention).
 
-    ``attention_dropout`` is kept for the record: the published layer never applies it.
+    ``attention_dropout`` is kept for the record: the published layer never applies it. ``first_position`` is what
+    sinusoidal positions count from: 0, or padding index + 1 = 2 as fairseq.
     """
 
     vocab_size: int
@@ -37,6 +38,7 @@ class EncoderConfig(AttentionConfig):
     normalize_before: bool = False
     absolute: str = "learned"
     max_positions: int = bounded(512, minimum=1)
+    first_position: int = bounded(0, minimum=0)
 
     @classmethod
     def base(cls, vocab_size: int, **changes: Any) -> EncoderConfig:
@@ -58,7 +60,7 @@ class BidirectionalEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(config.vocab_size, config.embed_dim, padding_idx=config.padding_index)
-        self.absolute = build_absolute(config.absolute, config.embed_dim, config.max_positions)
+        self.absolute = build_absolute(config.absolute, config.embed_dim, config.max_positions, config.first_position)
         self.embedding_norm = nn.LayerNorm(config.embed_dim)
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList(
@@ -111,6 +113,9 @@ class MaskedLMHead(nn.Module):
 class ClassificationHead(nn.Module):
     """logits = V tanh(W x_0 + b) + c of a text's first token ``<s>``, with dropout before both products.
 
+    Weights and biases start as :class:`torch.nn.Linear`'s, U(-1/sqrt(embed_dim), 1/sqrt(embed_dim)): fairseq makes the
+    head after the encoder has got its initial weights.
+
     Args:
         embed_dim: width of the features.
         num_outputs: classes, or 1 for a regression.
@@ -124,7 +129,6 @@ class ClassificationHead(nn.Module):
         self.dense = nn.Linear(embed_dim, embed_dim)
         self.output = nn.Linear(embed_dim, num_outputs)
         self.dropout = nn.Dropout(dropout)
-        self.apply(initialize)
 
     def forward(self, features: Tensor) -> Tensor:
         """``(batch, length, embed_dim)`` -> ``(batch, num_outputs)``."""

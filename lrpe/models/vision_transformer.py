@@ -50,7 +50,7 @@ class VisionConfig(AttentionConfig):
     absolute: str = "none"
     absolute_std: float = bounded(0.02, minimum=0)
     query_bias: bool = True
-    norm_eps: float = 1e-6
+    norm_eps: float = bounded(1e-6, minimum=0)
     initialization: str = bounded("truncated_normal", choices=INITIALIZATIONS)
 
     @classmethod

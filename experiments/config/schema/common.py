@@ -53,6 +53,11 @@ class DecayDirection(StrEnum):
     one_sided = "one_sided"
 
 
+class AdamEpsilon(StrEnum):
+    before_correction = "before_correction"
+    after_correction = "after_correction"
+
+
 class Schedule(StrEnum):
     inverse_sqrt = "inverse_sqrt"
     cosine = "cosine"
@@ -63,6 +68,7 @@ class Schedule(StrEnum):
 class Experiment:
     name: str = MISSING
     absolute: Absolute = MISSING
+    adam_epsilon: AdamEpsilon = MISSING
 
 
 @dataclass
@@ -91,6 +97,8 @@ class Protocol:
     name: str = MISSING
     normalizer: Normalizer = MISSING
     absolute: Absolute = MISSING
+    first_position: int = MISSING
+    adam_epsilon: AdamEpsilon = MISSING
     spe_axis: str = MISSING
     spe_resample: str = MISSING
     permuteformer_permutation: str = MISSING
@@ -191,6 +199,7 @@ class Schema:
 # Smallest value of each number that has one; a key outside its range is refused before any work.
 MINIMUM: dict[str, float] = {
     "seed": 0,
+    "protocol.first_position": 0,
     "recipe.batch_size": 1,
     "recipe.max_update": 1,
     "recipe.warmup_updates": 1,

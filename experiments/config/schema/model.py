@@ -14,7 +14,7 @@ from lrpe.models import AttentionConfig
 # Fields of the library's configs that other sections of the run's config set, or the data.
 SET_ELSEWHERE = {
     *(item.name for item in fields(AttentionConfig)),
-    "absolute", "vocab_size", "padding_index", "num_classes", "channels",
+    "absolute", "first_position", "vocab_size", "padding_index", "num_classes", "channels",
 }  # fmt: skip
 
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
 from omegaconf import DictConfig
 from torch import nn
 
 from experiments.engine import checkpoints
 from experiments.engine.distributed import DistributedContext
+from lrpe.encodings.parts.permutation import Permutation
 
 
 @dataclass(frozen=True)
@@ -124,8 +126,20 @@ class Family(ABC):
         return []
 
     def describe(self, config: DictConfig) -> dict[str, Any]:
-        """What the record and the manifest say beside what they say of every run."""
-        return {}
+        """What the record and the manifest say beside what they say of every run.
+
+        Where the config alone determines the permutation of an encoding, that is its order: positions so far apart
+        are the same to it.
+        """
+        options = config.encoding.options
+        if options.get("permutation") != "fixed" and options.get("seed") is None:
+            return {}
+        with torch.device("meta"):
+            model = self.build(config)
+        order = next((module.order for module in model.modules() if isinstance(module, Permutation)), None)
+        if order is None:
+            return {}
+        return {"permutation": {"order": order, "permuted alike": f"positions {order:,} apart"}}
 
     def brought_by_encoding(self, parameter: str) -> bool:
         """Whether a parameter of :meth:`build` belongs to the encoding of positions."""

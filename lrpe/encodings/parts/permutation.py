@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -54,6 +56,11 @@ class Permutation(Core):
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
         super()._load_from_state_dict(state_dict, prefix, *args)
         self.cycles = decompose(self.permutation)
+
+    @property
+    def order(self) -> int:
+        """The smallest n > 0 with pi^n = 1 for all heads: positions n apart are encoded alike."""
+        return math.lcm(*self.cycles[2].flatten().tolist())
 
     def plan(self, positions: Tensor, dtype: torch.dtype) -> Plan:
         shift = positions.sum(-1, keepdim=True) if self.num_blocks == 1 else positions[..., self.axis_of]

@@ -122,7 +122,9 @@ def test_protocols_pin_the_other_switches() -> None:
     assert rest == {
         "spe_axis": ("batch", "sequence"),
         "spe_resample": ("always", "train"),
-        "permuteformer_permutation": ("shared", "per_head"),
+        "permuteformer_permutation": ("fixed", "per_head"),
+        "first_position": (2, 0),
+        "adam_epsilon": ("before_correction", "after_correction"),
         "decay_angles": (True, False),
         "mask_padding": (False, True),
         "image_axes": ("shared", "own"),
@@ -131,7 +133,7 @@ def test_protocols_pin_the_other_switches() -> None:
     }
     assert published.encoding.options.axis == "batch"
     assert controlled.encoding.options.axis == "sequence"
-    assert compose(["protocol=published", "encoding=permuteformer"]).encoding.options.permutation == "shared"
+    assert compose(["protocol=published", "encoding=permuteformer"]).encoding.options.permutation == "fixed"
 
 
 def test_one_difference_of_a_protocol_is_its_own_override() -> None:

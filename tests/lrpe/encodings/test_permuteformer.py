@@ -49,6 +49,40 @@ def test_a_token_at_position_s_is_permuted_s_times():
             assert torch.equal(encoded[0, head, position], expected)
 
 
+def test_the_fixed_permutation_is_the_same_in_all_heads_layers_and_runs():
+    drawn = []
+    for run in (1, 2):
+        torch.manual_seed(run)
+        drawn += [PermuteFormer(64, 8, permutation="fixed").permutation.permutation for _ in range(2)]
+    assert drawn[0].shape == (1, 64)
+    assert all(torch.equal(other, drawn[0]) for other in drawn)
+
+
+def test_the_fixed_permutation_of_64_features_repeats_every_220_positions_as_the_published_one():
+    encoding = PermuteFormer(64, 8, permutation="fixed", decay=False)
+    _, start, length, _ = encoding.permutation.cycles[:, 0]
+    cycles = {(int(s), int(n)) for s, n in zip(start, length, strict=True)}
+    assert sorted(n for _, n in cycles) == [1, 2, 2, 4, 55]
+    assert encoding.permutation.order == 220
+    x = random_vectors(1, 8, 1, 64).expand(1, 8, 441, 64)
+    encoded = encoding.encode_query(x)[0, 0]
+    assert torch.equal(encoded[220], encoded[0])
+    assert torch.equal(encoded[440], encoded[0])
+    assert not any(torch.equal(encoded[position], encoded[0]) for position in range(1, 220))
+
+
+def test_the_fixed_permutation_takes_no_seed():
+    with pytest.raises(ValueError, match="seed=3 has no effect on permutation='fixed'"):
+        PermuteFormer(64, 8, permutation="fixed", seed=3)
+
+
+def test_the_order_of_several_heads_is_that_of_all_together():
+    permutation = PermuteFormer(16, 3, seed=0).permutation
+    each = [math.lcm(*permutation.cycles[2, head].tolist()) for head in range(3)]
+    assert len(set(each)) > 1
+    assert permutation.order == math.lcm(*each)
+
+
 def test_shared_is_lrpe_s_permutation_core():
     x = random_vectors(1, 2, 4, 16)
     one, other = PermuteFormer(16, 2, permutation="shared", seed=5), LRPE(16, 2, core="permutation", seed=5)

@@ -85,10 +85,10 @@ class SentenceClassification(Family):
         """The start of the fine-tuning: its run, its checksum, and exactly which weights were new."""
         start = pretrained_checkpoint(config)
         if start is None:
-            return {"pretrained": {"start": "scratch"}}
+            return super().describe(config) | {"pretrained": {"start": "scratch"}}
         transfer = compare(self.build(config).state_dict(), checkpoints.read(start)["model"], start)
         known = pretraining_identity(config)
-        return {
+        return super().describe(config) | {
             "pretrained": {
                 **known,
                 "checkpoint": str(start),

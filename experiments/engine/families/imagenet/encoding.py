@@ -12,7 +12,7 @@ from lrpe.encodings import encoding_options
 def image_options(config: DictConfig) -> dict[str, Any]:
     """The options of ``encoding`` with what images need another way.
 
-    - angles and permutations relate to the axes as ``protocol.image_axes`` says, unless the options do;
+    - angles, permutations and SPE's codes relate to the axes as ``protocol.image_axes`` says, unless the options do;
     - PermuteFormer has no decay, which is of a sequence (the published image models set its rate to 1);
     - SPE's codes run along the axes: the fault of the published language models, codes along the batch, is not theirs.
     """

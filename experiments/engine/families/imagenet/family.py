@@ -99,7 +99,9 @@ class ImageClassification(Family):
         manifest = self._manifest(config)
         epochs = self.updates(config) / self._updates_per_epoch(config)
         counts = {split: counts["images"] for split, counts in manifest["splits"].items()}
-        return {"images": {**counts, "classes": manifest["classes"], "epochs": round(epochs, 2)}}
+        return super().describe(config) | {
+            "images": {**counts, "classes": manifest["classes"], "epochs": round(epochs, 2)}
+        }
 
     def score(
         self,

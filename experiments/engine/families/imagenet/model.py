@@ -11,8 +11,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from experiments.engine.model_config import LRPEModelConfig, library_config
+from lrpe.encodings.parts.angles import Angles
 from lrpe.encodings.parts.precision import PreciseModule
 from lrpe.models import VisionConfig, VisionTransformer
+from lrpe.models.image_positions import LearnedGrid
 
 
 @dataclass
@@ -83,9 +85,14 @@ class Average(PreciseModule):
 
 
 def spare_from_decay(model: VisionTransformer, *, positions: bool) -> None:
-    """Mark what weight decay leaves alone: biases, norms and other vectors, angles, the class token, and ``positions``,
-    as DeiT does."""
-    for name, parameter in model.named_parameters():
-        learned_place = positions and name.startswith("absolute")
-        if parameter.ndim <= 1 or getattr(parameter, "no_weight_decay", False) or learned_place:
-            parameter.optim_overrides = {"optimizer": {"weight_decay": 0.0}}
+    """Mark what weight decay leaves alone.
+
+    Always biases, norms and other vectors, the class token, and angles, which are a vector in the authors' code (timm
+    spares vectors by their shape). With ``positions``, as DeiT, also learned positions, and what else is marked
+    ``no_weight_decay``: SPE's frequencies and offsets, which are no vectors in the authors' code, so that theirs decay.
+    """
+    for module in model.modules():
+        for parameter in module.parameters(recurse=False):
+            marked = getattr(parameter, "no_weight_decay", False) or isinstance(module, LearnedGrid)
+            if parameter.ndim <= 1 or isinstance(module, Angles) or (positions and marked):
+                parameter.optim_overrides = {"optimizer": {"weight_decay": 0.0}}

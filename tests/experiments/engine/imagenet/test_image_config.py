@@ -105,6 +105,24 @@ def test_decay_spares_vectors_angles_and_positions(image_data: Path) -> None:
     assert decayed(decay_positions=True) - weights == {"model.absolute.weight"}
 
 
+def test_published_spe_has_one_set_for_both_axes_all_of_which_decays(image_data: Path) -> None:
+    def layer(*overrides: str) -> dict[str, bool]:
+        """SPE's parameters in a layer, and whether they decay."""
+        config = composed(image_data, "encoding=spe", *overrides)
+        model = LRPEVisionModel(type("Section", (), family_of(config).model(config))(), 3)
+        found = model.model.layers[0].attention.encoding.named_parameters()
+        return {name: not hasattr(parameter, "optim_overrides") for name, parameter in found}
+
+    one = {"codes.frequencies": True, "codes.offsets": True, "codes.gains": True, "gate": True}
+    assert layer("protocol=published") == one
+    spared = {**one, "codes.frequencies": False, "codes.offsets": False}
+    assert layer() == {**spared, **{f"next_axis.{name}": decays for name, decays in spared.items()}}
+    small = composed(image_data, "encoding=spe", "protocol=published", "model.embed_dim=96", "model.num_heads=2")
+    with torch.device("meta"):
+        counted = family_of(small).build(small).layers[0].attention.encoding.parameters()
+    assert sum(parameter.numel() for parameter in counted) == 384
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
