@@ -1,0 +1,102 @@
+"""What the repository promises about itself: words, imports, dependencies, pages."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import lrpe
+
+OWN = {"lrpe", "experiments", "data_prep", "benchmarks", "tests"}
+# Distributions whose import has another name.
+DISTRIBUTIONS = {
+    "PIL": "pillow", "fairseq": "fairseq-fixed", "fairseq_cli": "fairseq-fixed", "hydra": "hydra-core",
+    "sklearn": "scikit-learn", "wandb_workspaces": "wandb-workspaces", "yaml": "pyyaml",
+}  # fmt: skip
+# Imported by name at run time: Hydra finds launchers, pandas a writer, and so on.
+PLUGINS = {
+    "hydra-joblib-launcher", "hydra-submitit-launcher", "flash-linear-attention", "rotary-embedding-torch",
+    "transformers", "pytest", "pytest-xdist", "pytest-cov", "pyright", "ruff", "playwright", "hypothesis",
+    "mkdocs-material",
+}  # fmt: skip
+BRITISH = re.compile(
+    r"\b\w*(?:normalis|initialis|tokenis|optimis(?!tic)|synchronis|specialis)(?:e|a|i)\w*|\bcolou?r?our\w*|\bneighbour\w*"
+)
+RETIRED = re.compile(
+    r"\b(?:reflect_and_turn|turn_back|samples_a_pass|samples_an_update|updates_an_epoch|one a head|a person has to mend"
+    r"|DESIGN section|RECIPE \d)\b"
+)
+
+
+def _python(root: Path, *folders: str) -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", *folders], cwd=root, capture_output=True, text=True, check=True)
+    return [root / name for name in listed.stdout.split("\n") if name.endswith(".py")]
+
+
+def _imports(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def test_american_spelling_and_no_retired_names(root: Path) -> None:
+    for path in _python(root, "lrpe", "experiments", "data_prep", "benchmarks"):
+        text = path.read_text(encoding="utf-8")
+        assert not BRITISH.findall(text), path
+        assert not RETIRED.findall(text), path
+
+
+def test_imports_flow_one_way(root: Path) -> None:
+    for path in _python(root, "lrpe"):
+        assert not {name for name in _imports(path) if name.partition(".")[0] in OWN - {"lrpe"}}, path
+    for path in _python(root, "data_prep"):
+        assert not {name for name in _imports(path) if name.partition(".")[0] in OWN - {"data_prep"}}, path
+    commands = {f"experiments.{path.stem}" for path in (root / "experiments").glob("[a-z]*.py")}
+    for path in _python(root, "experiments"):
+        outside = "experiments/engine" not in path.as_posix()
+        assert not (_imports(path) & commands), f"{path} imports a command"
+        if outside:
+            assert not {name for name in _imports(path) if name.partition(".")[0] == "fairseq"}, path
+
+
+def test_declared_dependencies_are_those_imported(root: Path) -> None:
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    declared = {re.split(r"[<>=~\[; ]", word)[0].lower() for group in groups for word in group}
+    found = {name.partition(".")[0] for path in _python(root, *sorted(OWN - {"tests"})) for name in _imports(path)}
+    imported = {DISTRIBUTIONS.get(name, name) for name in found if name not in OWN | set(sys.stdlib_module_names)}
+    assert imported - declared - PLUGINS == set()
+    assert declared - imported - PLUGINS == set()
+
+
+def test_the_librarys_public_names(root: Path) -> None:
+    assert {"LRPE", "LinearAttention"} <= set(lrpe.__all__)
+    assert all(hasattr(lrpe, name) for name in lrpe.__all__)
+    assert (root / "lrpe" / "py.typed").is_file()
+
+
+def test_links_between_pages_lead_somewhere(root: Path) -> None:
+    for page in [root / "README.md", root / "CONTRIBUTING.md", *(root / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_readme_is_short(root: Path) -> None:
+    assert len((root / "README.md").read_text().splitlines()) <= 150
+
+
+@pytest.mark.parametrize("name", ["alm", "blm", "glue", "imagenet"])
+def test_every_family_is_in_the_docs(root: Path, name: str) -> None:
+    assert f"`{name}`" in (root / "docs" / "families.md").read_text()
