@@ -56,6 +56,7 @@ class DecayDirection(StrEnum):
 class Schedule(StrEnum):
     inverse_sqrt = "inverse_sqrt"
     cosine = "cosine"
+    cosine_per_epoch = "cosine_per_epoch"  # of images
     polynomial_decay = "polynomial_decay"
 
 
@@ -98,6 +99,7 @@ class Protocol:
     decay_angles: bool = MISSING
     mask_padding: bool = MISSING
     image_axes: str = MISSING
+    image_schedule: Schedule = MISSING
     permutation_limit: int | None = None
 
 
@@ -254,6 +256,8 @@ def check_common(config: DictConfig) -> None:
             f"model.embed_dim={model.embed_dim} is not a multiple of model.num_heads={model.num_heads}; "
             f"give e.g. model.embed_dim={-(-model.embed_dim // step) * step}"
         )
+    if recipe.schedule == Schedule.cosine_per_epoch and config.experiment.name != "imagenet":
+        raise UserError("recipe.schedule=cosine_per_epoch belongs to experiment=imagenet; give recipe.schedule=cosine")
     if config.attention.name not in ("linear", "softmax"):
         raise UserError(f"attention.name={config.attention.name}: expected linear or softmax")
     if len(recipe.adam_betas) != 2 or not all(0 <= beta < 1 for beta in recipe.adam_betas):
