@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 
 from omegaconf import MISSING, DictConfig
 
-from experiments.config.schema.common import RunConfig, Schema, Training, Transformer, check_length
+from experiments.config.schema.common import (
+    RunConfig,
+    Schema,
+    Training,
+    Transformer,
+    check_length,
+    check_validation_interval,
+)
 from experiments.util.errors import UserError
 
 
@@ -23,6 +30,8 @@ class Model(Transformer):
 @dataclass
 class Recipe(Training):
     tokens_per_sample: int = MISSING
+    samples_per_pass: int = MISSING
+    validate_interval_epochs: int | None = MISSING
     context_window: int = MISSING
 
 
@@ -39,6 +48,7 @@ def check(config: DictConfig) -> None:
             f"recipe.context_window={recipe.context_window} leaves no token to evaluate of "
             f"recipe.tokens_per_sample={recipe.tokens_per_sample}; lower it"
         )
+    check_validation_interval(config)
     check_length(config, "recipe.tokens_per_sample", recipe.tokens_per_sample)
 
 
@@ -49,6 +59,8 @@ SCHEMA = Schema(
         "model.max_positions": 1,
         "recipe.tokens_per_sample": 2,
         "recipe.context_window": 0,
+        "recipe.samples_per_pass": 1,
+        "recipe.validate_interval_epochs": 1,
     },
     rates=("model.adaptive_dropout",),
     check=check,

@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 
 from omegaconf import MISSING, DictConfig
 
-from experiments.config.schema.common import RunConfig, Schema, Training, Transformer, check_length
+from experiments.config.schema.common import (
+    RunConfig,
+    Schema,
+    Training,
+    Transformer,
+    check_length,
+    check_validation_interval,
+)
 from experiments.util.errors import UserError
 
 
@@ -18,6 +25,8 @@ class Model(Transformer):
 @dataclass
 class Recipe(Training):
     tokens_per_sample: int = MISSING
+    samples_per_pass: int = MISSING
+    validate_interval_epochs: int | None = MISSING
     mask_probability: float = MISSING
     leave_unmasked_probability: float = MISSING
     random_token_probability: float = MISSING
@@ -32,6 +41,7 @@ class Config(RunConfig):
 def check(config: DictConfig) -> None:
     recipe = config.recipe
     check_masking(recipe)
+    check_validation_interval(config)
     check_length(config, "recipe.tokens_per_sample", recipe.tokens_per_sample)
 
 
@@ -53,7 +63,12 @@ def check_masking(recipe: DictConfig, prefix: str = "recipe") -> None:
 
 SCHEMA = Schema(
     config=Config,
-    minimum={"model.max_positions": 1, "recipe.tokens_per_sample": 3},
+    minimum={
+        "model.max_positions": 1,
+        "recipe.tokens_per_sample": 3,
+        "recipe.samples_per_pass": 1,
+        "recipe.validate_interval_epochs": 1,
+    },
     rates=(),
     check=check,
 )

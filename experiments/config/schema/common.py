@@ -18,6 +18,7 @@ from experiments.util.errors import UserError
 
 class Precision(StrEnum):
     fp32 = "fp32"
+    tf32 = "tf32"  # float32 that is multiplied as matrices in TF32
     fp16 = "fp16"
     bf16 = "bf16"
     amp = "amp"
@@ -140,7 +141,7 @@ class Training:
     weight_decay: float = MISSING
     clip_norm: float = MISSING
     precision: Precision = MISSING
-    validate_interval_updates: int = MISSING
+    validate_interval_updates: int | None = MISSING
 
 
 @dataclass
@@ -262,6 +263,20 @@ def check_common(config: DictConfig) -> None:
         raise UserError(f"attention.name={config.attention.name}: expected linear or softmax")
     if len(recipe.adam_betas) != 2 or not all(0 <= beta < 1 for beta in recipe.adam_betas):
         raise UserError(f"recipe.adam_betas={list(recipe.adam_betas)}: expected two numbers in [0, 1)")
+
+
+def check_validation_interval(config: DictConfig) -> None:
+    """Refuse a recipe that never validates, and so never writes a checkpoint.
+
+    Raises:
+        UserError: neither interval is given.
+    """
+    recipe = config.recipe
+    if recipe.validate_interval_updates is None and recipe.validate_interval_epochs is None:
+        raise UserError(
+            "recipe.validate_interval_updates and recipe.validate_interval_epochs are both null: a run that never "
+            "validates keeps no checkpoint; give one of them"
+        )
 
 
 def check_length(config: DictConfig, key: str, length: int) -> None:
