@@ -71,7 +71,8 @@ table-anchors: ## rows with published figures beside ours: PROFILE=paper
 ifeq ($(origin JOBS)-$(PROFILE),file-demo)
 table-imagenet: JOBS := 2
 endif
-table-anchors: PROTOCOL := published # what was printed was measured with the authors' code
+# What was printed was measured with the authors' code.
+table-anchors: PROTOCOL := published
 
 $(TABLES:%=table-%): table-%: $(READY) FORCE
 	$(TABLE) table=$*
