@@ -266,17 +266,19 @@ def check_common(config: DictConfig) -> None:
 
 
 def check_validation_interval(config: DictConfig) -> None:
-    """Refuse a recipe that never validates, and so never writes a checkpoint.
+    """Refuse a recipe that never validates, and so never writes a checkpoint, and one of whose intervals has no effect.
 
     Raises:
-        UserError: neither interval is given.
+        UserError: neither interval is given, or both are.
     """
-    recipe = config.recipe
-    if recipe.validate_interval_updates is None and recipe.validate_interval_epochs is None:
+    keys = ("recipe.validate_interval_updates", "recipe.validate_interval_epochs")
+    updates, epochs = (OmegaConf.select(config, key) for key in keys)
+    if updates is None and epochs is None:
         raise UserError(
-            "recipe.validate_interval_updates and recipe.validate_interval_epochs are both null: a run that never "
-            "validates keeps no checkpoint; give one of them"
+            f"{keys[0]} and {keys[1]} are both null: a run that never validates keeps no checkpoint; give one of them"
         )
+    if updates is not None and epochs is not None:
+        raise UserError(f"{keys[0]}={updates} and {keys[1]}={epochs}: only one can be; add the other as ...=null")
 
 
 def check_length(config: DictConfig, key: str, length: int) -> None:

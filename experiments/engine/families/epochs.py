@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 
 def validation_interval(config: DictConfig, count_blocks: Callable[[DictConfig], int]) -> int:
-    """``recipe.validate_interval_updates``, or where it is null the updates of ``recipe.validate_interval_epochs``.
+    """``recipe.validate_interval_updates``, or where it is null the updates in ``recipe.validate_interval_epochs``.
 
     Args:
         config: of a run on blocks of text.

@@ -184,7 +184,8 @@ def test_the_paper_recipes_validate_once_an_epoch(tiny_data: Path, tmp_path: Pat
         epoch = len(update_batches(len(task.dataset("train")), 2, 2, seed=1, epoch=1))
         assert epoch > 20
         assert fairseq.dataset.validate_interval_updates == fairseq.checkpoint.save_interval_updates == epoch
-        given = paper(tiny_data, f"experiment={experiment}", "recipe.validate_interval_updates=7")
+        words = ["recipe.validate_interval_updates=7", "recipe.validate_interval_epochs=null"]
+        given = paper(tiny_data, f"experiment={experiment}", *words)
         assert fairseq_config(given, tmp_path, ONE).dataset.validate_interval_updates == 7
 
 
@@ -195,7 +196,9 @@ def test_an_epoch_of_wikitext_103_in_words_is_1576_updates(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize("experiment", ["alm", "blm"])
-def test_a_run_that_never_validates_is_refused(experiment: str) -> None:
-    words = ["recipe.validate_interval_updates=null", "recipe.validate_interval_epochs=null"]
+def test_a_run_validates_by_one_interval(experiment: str) -> None:
+    updates, epochs = "recipe.validate_interval_updates", "recipe.validate_interval_epochs"
     with pytest.raises(UserError, match="both null: a run that never validates keeps no checkpoint"):
-        compose([f"experiment={experiment}", *words])
+        compose([f"experiment={experiment}", f"{updates}=null", f"{epochs}=null"])
+    with pytest.raises(UserError, match=f"{updates}=100 and {epochs}=2: only one can be; add the other as ...=null"):
+        compose([f"experiment={experiment}", f"{updates}=100", f"{epochs}=2"])
