@@ -24,6 +24,7 @@ from experiments.tables.provenance import footer, unigram_line
 from experiments.tables.reference import Reference, load_reference
 from experiments.tables.request import parse_request
 from experiments.tables.runner import Failure, run_tasks
+from experiments.tables.siblings import figures_beside, load_siblings
 from experiments.tables.spec import load_table
 from experiments.tables.terminal import print_grid
 from experiments.tracking.tracker import offline_segments
@@ -49,7 +50,7 @@ def main(
     console = console or Console(soft_wrap=True, highlight=False)
     request = parse_request(arguments)
     spec = load_table(request.table)
-    reference = load_reference(spec)
+    reference, siblings = load_reference(spec), load_siblings(spec)
     plan = make_plan(spec, request, resolve)
     missing = plan.missing()
     if request.dry_run:
@@ -70,7 +71,17 @@ def main(
             _say(console, "stopped; finished runs are kept, and the same command goes on from the last checkpoints")
             return code_after(stopped.number)
     records = plan.finished()
-    results = aggregate(spec, plan.rows, plan.columns, request.protocols, len(plan.seeds), records, reference.figures)
+    results = aggregate(
+        spec,
+        plan.rows,
+        plan.columns,
+        request.protocols,
+        len(plan.seeds),
+        records,
+        reference.figures,
+        figures_beside(plan, siblings),
+        [sibling.note for sibling in siblings],
+    )
     _render(plan, results, reference, console)
     for failure in failures:
         _say(console, f"\n{failure.task.name}: {failure.reason}\n{failure.tail}\n  {shlex.join(failure.task.command)}")

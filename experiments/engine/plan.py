@@ -10,7 +10,7 @@ import torch
 from omegaconf import DictConfig
 
 from experiments.engine.families import Counting, family_of
-from experiments.engine.translate import accumulation
+from experiments.engine.translate import accumulation, pass_matters
 from experiments.runs.records import find_runs
 from experiments.util.errors import UserError
 
@@ -26,6 +26,7 @@ class Plan:
         encoding_parameter_names: their names in the model.
         counting: what an update consists of, and how many of it: the effective batch.
         samples: sequences or images a forward pass and device; `passes` of them an update.
+        fixed_pass: whether the recipe says so, because what shares a pass changes the result.
         updates: updates of the run.
         seconds: estimated duration, and `basis` says from what.
     """
@@ -41,10 +42,12 @@ class Plan:
     learning_rate: float
     seconds: float
     basis: str
+    fixed_pass: bool = False
 
     def text(self, name: str, world_size: int) -> str:
         new = f" ({self.encoding_parameters:,} of them new to the encoding)" if self.encoding_parameters else ""
         batch = f"{self.samples} samples x {self.passes} passes x {world_size} devices"
+        batch += "; samples as recipe.samples_per_pass says" if self.fixed_pass else ""
         unit, size = self.counting.unit, self.counting.per_update
         return "\n".join(
             [
@@ -92,6 +95,7 @@ def make_plan(config: DictConfig, world_size: int) -> Plan:
         learning_rate=config.recipe.learning_rate,
         seconds=updates * seconds / world_size,
         basis=basis,
+        fixed_pass=pass_matters(config),
     )
 
 

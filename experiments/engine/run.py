@@ -18,10 +18,14 @@ from experiments.engine import checkpoints, nonfinite, optimizer  # noqa: F401 -
 from experiments.engine.patches import LOGGER
 from experiments.engine.progress import Row, RunProgress
 from experiments.engine.signals import Stopping
+from experiments.engine.tf32 import matrix_products
 
 
-def train(fairseq: DictConfig, log: Path, progress: RunProgress, stopping: Stopping, engine: DictConfig) -> None:
-    """Train as a FairseqConfig says; fairseq's own lines go to the file ``log``.
+def train(
+    fairseq: DictConfig, log: Path, progress: RunProgress, stopping: Stopping, engine: DictConfig, precision: str
+) -> None:
+    """Train as a FairseqConfig says, in TF32 where ``precision`` (``recipe.precision``) is that; fairseq's own lines go
+    to the file ``log``.
 
     Raises:
         UserError: losses or gradients were not finite, more often than ``engine.max_skipped_updates``.
@@ -35,7 +39,7 @@ def train(fairseq: DictConfig, log: Path, progress: RunProgress, stopping: Stopp
     nonfinite.install(engine.max_skipped_updates)
     progress.check_validation = stopping.check_validation
     progress.install()
-    with log_to(log):
+    with log_to(log), matrix_products(precision):
         distributed.call_main(fairseq, fairseq_main)
         stopping.leave_loop()
 

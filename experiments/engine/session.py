@@ -138,7 +138,7 @@ def _train(
         progress.record = record
         stack.enter_context(stopping.on_signals())
         try:
-            train(fairseq, runs.path / "train.log", progress, stopping, config.engine)
+            train(fairseq, runs.path / "train.log", progress, stopping, config.engine, config.recipe.precision)
             progress.close()
             metrics = family_of(config).final_metrics(config, runs.path, place)
             metrics["train_loss"] = next(
@@ -176,7 +176,14 @@ def _follow(
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with stopping.on_signals():
-            train(fairseq, folder / f"train.rank{place.rank}.log", progress, stopping, config.engine)
+            train(
+                fairseq,
+                folder / f"train.rank{place.rank}.log",
+                progress,
+                stopping,
+                config.engine,
+                config.recipe.precision,
+            )
     except Interrupted as stop:
         return stop.code
     return 0

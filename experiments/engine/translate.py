@@ -30,6 +30,9 @@ def accumulation(config: DictConfig, world_size: int) -> tuple[int, int]:
 
     Raises:
         UserError: the batch does not divide among the devices.
+
+    Where what shares a pass changes the result (:func:`pass_matters`), the recipe says how many do, and
+    ``engine.samples_per_device`` nothing.
     """
     batch, wanted = config.recipe.batch_size, config.engine.samples_per_device
     if batch % world_size:
@@ -37,6 +40,15 @@ def accumulation(config: DictConfig, world_size: int) -> tuple[int, int]:
             f"recipe.batch_size={batch} does not divide among {world_size} devices; give a multiple of {world_size}"
         )
     share = batch // world_size
+    if pass_matters(config):
+        fixed = min(config.recipe.samples_per_pass, batch)
+        if share % fixed:
+            raise UserError(
+                f"recipe.samples_per_pass={fixed} does not divide the {share} samples of each of {world_size} devices "
+                f"(recipe.batch_size={batch}). Under protocol={config.protocol.name} it is a part of the result, "
+                "because padded keys or SPE's codes depend on what shares a pass: use fewer devices"
+            )
+        return fixed, share // fixed
     samples = min(wanted, share)
     if share % samples:
         fits = max(size for size in range(1, samples + 1) if share % size == 0)
@@ -45,6 +57,15 @@ def accumulation(config: DictConfig, world_size: int) -> tuple[int, int]:
             f"(recipe.batch_size={batch}, {world_size} devices): use engine.samples_per_device={fits}"
         )
     return samples, share // samples
+
+
+def pass_matters(config: DictConfig) -> bool:
+    """Whether a result depends on which samples share a forward pass: where padding, which follows from the longest of
+    them, takes part in attention, and where SPE's codes run along the batch."""
+    if config.experiment.name == "imagenet":  # of one size, and a pass of them is whole
+        return False
+    padded = config.experiment.name != "alm" and not config.protocol.mask_padding
+    return padded or config.encoding.options.get("axis") == "batch"
 
 
 def fairseq_config(config: DictConfig, folder: Path, place: DistributedContext) -> DictConfig:

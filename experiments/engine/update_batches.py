@@ -62,9 +62,17 @@ class UpdateBatches:
 
 
 def update_batches(
-    samples: int, samples_per_update: int, samples_per_pass: int, seed: int, epoch: int
+    samples: int,
+    samples_per_update: int,
+    samples_per_pass: int,
+    seed: int,
+    epoch: int,
+    lengths: np.ndarray | None = None,
 ) -> list[np.ndarray]:
     """The batches of an epoch: a random order of all samples, cut into updates, each cut into passes.
+
+    With ``lengths``, an update's samples are put in order of length, the longest first, before it is cut into passes:
+    those of a pass are then padded to nearly their own length. Which samples an update has does not change.
 
     fairseq deals the batches out to the devices in turn and groups each device's by ``update_freq``, so that, with
     devices x passes x samples_per_pass = samples_per_update, an update gets its own batches back. The last update of an
@@ -72,12 +80,16 @@ def update_batches(
     """
     with data_utils.numpy_seed(seed, epoch):
         order = np.random.permutation(samples)
-    return divide(order, samples_per_update, samples_per_pass)
+    return divide(order, samples_per_update, samples_per_pass, lengths)
 
 
-def divide(order: np.ndarray, samples_per_update: int, samples_per_pass: int) -> list[np.ndarray]:
-    """Samples in an order, cut into updates, each cut into passes."""
+def divide(
+    order: np.ndarray, samples_per_update: int, samples_per_pass: int, lengths: np.ndarray | None = None
+) -> list[np.ndarray]:
+    """Samples in an order, cut into updates, each, sorted by ``lengths`` where they are given, cut into passes."""
     updates = np.split(order, range(samples_per_update, len(order), samples_per_update))
+    if lengths is not None:
+        updates = [update[np.argsort(-lengths[update], kind="stable")] for update in updates]
     return [
         part for update in updates for part in np.split(update, range(samples_per_pass, len(update), samples_per_pass))
     ]

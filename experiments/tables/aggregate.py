@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from experiments.runs.records import Record
@@ -20,6 +20,7 @@ class Cell:
 
     Attributes:
         reference: the paper's figure, and ``difference`` of the mean from it.
+        siblings: figures of sibling papers, by their numbers in :attr:`Results.siblings`, counted from 1.
         from_baseline: difference from the baseline row's mean, and ``p_value`` of it over the seeds that both have.
         rank: the row's place in this column, among the rows that every protocol of the table has measured.
     """
@@ -35,6 +36,11 @@ class Cell:
     from_baseline: float | None = None
     p_value: float | None = None
     rank: int | None = None
+    siblings: Mapping[int, Figure] = field(default_factory=dict)
+
+    def difference_from(self, figure: Figure | None) -> float | None:
+        """Of the mean from a figure; None where either is not there."""
+        return None if self.mean is None or figure is None else self.mean - figure.mean
 
 
 @dataclass(frozen=True)
@@ -48,12 +54,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Results:
-    """The numbers of a table. ``columns`` stands once for every protocol, in that order; so do each line's cells."""
+    """The numbers of a table. ``columns`` stands once for every protocol, in that order; so do each line's cells.
+    ``siblings`` are notes on the sibling papers whose figures cells may have."""
 
     spec: TableSpec
     protocols: tuple[str, ...]
     columns: tuple[tuple[str, Column], ...]
     lines: tuple[Line, ...]
+    siblings: tuple[str, ...] = ()
 
     @property
     def records(self) -> list[Record]:
@@ -80,6 +88,8 @@ def aggregate(
     wanted: int,
     records: Records,
     reference: Mapping[tuple[str, str], Figure],
+    siblings: Mapping[tuple[str, str, str], Mapping[int, Figure]] | None = None,
+    sibling_notes: Sequence[str] = (),
 ) -> Results:
     """Combine finished ``records``, given by (row key, protocol, column overrides), with ``wanted`` seeds a cell.
 
@@ -96,8 +106,13 @@ def aggregate(
     ]
     grid = [
         [
-            _cell(found, wanted if column.has(row.key) else 0, reference.get((row.key, column.name)))
-            for found, (_, column) in zip(values, columns, strict=True)
+            _cell(
+                found,
+                wanted if column.has(row.key) else 0,
+                reference.get((row.key, column.name)),
+                (siblings or {}).get((row.key, protocol, column.name), {}),
+            )
+            for found, (protocol, column) in zip(values, columns, strict=True)
         ]
         for row, values in zip(rows, measured, strict=True)
     ]
@@ -114,15 +129,15 @@ def aggregate(
         Line(row, tuple(cells), {protocol: _records_of(row.key, protocol, records) for protocol in protocols})
         for row, cells in zip(rows, grid, strict=True)
     )
-    return Results(spec, tuple(protocols), columns, lines)
+    return Results(spec, tuple(protocols), columns, lines, tuple(sibling_notes))
 
 
-def _cell(values: Mapping[int, float], wanted: int, paper: Figure | None) -> Cell:
+def _cell(values: Mapping[int, float], wanted: int, paper: Figure | None, siblings: Mapping[int, Figure]) -> Cell:
     found = list(values.values())
     mean = statistics.fmean(found) if found else None
     std = statistics.stdev(found) if len(found) > 1 else None
-    difference = None if mean is None or paper is None else mean - paper.mean
-    return Cell(mean, std, len(found), wanted, reference=paper, difference=difference)
+    cell = Cell(mean, std, len(found), wanted, reference=paper, siblings=siblings)
+    return replace(cell, difference=cell.difference_from(paper))
 
 
 def values_by_seed(

@@ -9,7 +9,8 @@ from experiments.tables.aggregate import Results
 
 FIELDS = (
     "row", "label", "protocol", "metric", "mean", "std", "seeds", "seeds_wanted", "best", "within_one_std_of_best",
-    "paper", "paper_std", "difference_from_paper", "difference_from_baseline", "p_value", "rank", "rank_change",
+    "paper", "paper_std", "difference_from_paper",
+    "sibling_papers", "sibling_notes", "difference_from_baseline", "p_value", "rank", "rank_change",
     "identities",
 )  # fmt: skip
 
@@ -37,6 +38,8 @@ def render_csv(results: Results) -> str:
                     cell.reference.mean if cell.reference else None,
                     cell.reference.std if cell.reference else None,
                     cell.difference,
+                    " ".join(str(figure.mean) for _, figure in sorted(cell.siblings.items())) or None,
+                    " | ".join(results.siblings[number - 1] for number in sorted(cell.siblings)) or None,
                     cell.from_baseline,
                     cell.p_value,
                     cell.rank,

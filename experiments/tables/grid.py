@@ -30,18 +30,21 @@ class Text:
 
 @dataclass(frozen=True)
 class Grid:
-    """``rows`` holds a label and one :class:`Text` for each of ``headers`` after the first."""
+    """``rows`` holds a label and one :class:`Text` for each of ``headers`` after the first; ``footnotes`` are what a
+    header such as ``sibling paper [1]`` refers to, and stand beneath the table wherever it is shown."""
 
     title: str
     headers: tuple[str, ...]
     rows: tuple[tuple[str, tuple[Text, ...]], ...]
     footer: tuple[str, ...]
+    footnotes: tuple[str, ...] = ()
 
 
 def make_grid(results: Results, footer: Sequence[str]) -> Grid:
     """Lay the results out. Beside a column stand, where there are any, the distance from the baseline row and its
-    p-value, the paper's figure and the distance from it; at the end the ranks under two protocols."""
-    headers = [results.spec.row_header]
+    p-value, the paper's figure and the distance from it, sibling papers' likewise; at the end the ranks under two
+    protocols."""
+    headers, shown = [results.spec.row_header], set[int]()
     cells: list[list[Text]] = [[] for _ in results.lines]
     for index, (protocol, column) in enumerate(results.columns):
         measured = [line.cells[index] for line in results.lines]
@@ -57,12 +60,20 @@ def make_grid(results: Results, footer: Sequence[str]) -> Grid:
             headers += ["paper", "Δ paper"]
             _extend(cells, [_figure(cell.reference, column) for cell in measured])
             _extend(cells, [_signed(cell.difference, column) for cell in measured])
+        for number in sorted({number for cell in measured for number in cell.siblings}):
+            shown.add(number)
+            headers += [f"sibling paper [{number}]", f"Δ [{number}]"]
+            figures = [cell.siblings.get(number) for cell in measured]
+            _extend(cells, [_figure(figure, column) for figure in figures])
+            differences = [cell.difference_from(figure) for cell, figure in zip(measured, figures, strict=True)]
+            _extend(cells, [_signed(difference, column) for difference in differences])
     for index, (_, column) in enumerate(results.columns[: len(results.columns) // len(results.protocols)]):
         if any(line.cells[index].rank is not None for line in results.lines):
             headers.append(f"Rank {column.header}")
             _extend(cells, [_ranks(results, line, index) for line in results.lines])
     rows = tuple((line.row.label, tuple(texts)) for line, texts in zip(results.lines, cells, strict=True))
-    return Grid(results.spec.title, tuple(headers), rows, tuple(footer))
+    footnotes = tuple(f"[{number}] {results.siblings[number - 1]}" for number in sorted(shown))
+    return Grid(results.spec.title, tuple(headers), rows, tuple(footer), footnotes)
 
 
 def _extend(cells: list[list[Text]], column: list[Text]) -> None:

@@ -29,7 +29,7 @@ def render_html(grid: Grid) -> str:
             f"<table><thead><tr>{head}</tr></thead><tbody>",
             *rows,
             "</tbody></table>",
-            f"<ul>{''.join(f'<li>{escape(note)}</li>' for note in grid.footer)}</ul>",
+            f"<ul>{''.join(f'<li>{escape(note)}</li>' for note in (*grid.footnotes, *grid.footer))}</ul>",
             "</body></html>",
             "",
         ]

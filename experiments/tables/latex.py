@@ -30,6 +30,7 @@ def render_latex(grid: Grid) -> str:
             *body,
             r"\bottomrule",
             r"\end{tabular}",
+            *(rf"\par\smallskip{{\footnotesize {escape(note)}}}" for note in grid.footnotes),
             r"\end{table}",
             "",
         ]

@@ -13,7 +13,7 @@ def render_markdown(grid: Grid) -> str:
     lines = [f"### {escape(grid.title)}", "", _line(escape(header) for header in grid.headers)]
     lines.append(_line(["---", *["---:"] * (len(grid.headers) - 1)]))
     lines += [_line([escape(label), *(_cell(text) for text in texts)]) for label, texts in grid.rows]
-    return "\n".join([*lines, "", *(f"- {escape(note)}" for note in grid.footer), ""])
+    return "\n".join([*lines, "", *(f"- {escape(note)}" for note in (*grid.footnotes, *grid.footer)), ""])
 
 
 def escape(text: str) -> str:

@@ -197,7 +197,9 @@ def resolve_config(overrides: list[str]) -> Resolved:
 
 def _overrides(spec: TableSpec, request: Request, row: Row, protocol: str, variant: tuple[str, ...]) -> list[str]:
     chosen = [f"experiment={spec.experiment}", f"profile={request.profile}", f"protocol={protocol}"]
-    return [*chosen, *row.overrides, *variant, *request.overrides]
+    given = {word.partition("=")[0] for word in request.overrides}
+    own = [word for word in spec.overrides_by_profile.get(request.profile, ()) if word.partition("=")[0] not in given]
+    return [*chosen, *row.overrides, *variant, *own, *request.overrides]
 
 
 def _refuse_twins(jobs: Sequence[Job]) -> None:

@@ -49,15 +49,7 @@ def load_reference(spec: TableSpec) -> Reference:
         return Reference()
     raw = read_yaml(path)
     refuse_unknown(raw, KEYS, str(path))
-    rows = _mapping(raw.get("rows"), f"{path}: rows")
-    refuse_unknown(rows, [row.key for row in spec.rows], f"{path}: rows")
-    figures: dict[tuple[str, str], Figure] = {}
-    for key, listed in rows.items():
-        cells = _mapping(listed, f"{path}: rows.{key}")
-        refuse_unknown(cells, [column.name for column in spec.columns], f"{path}: rows.{key}")
-        for name, value in cells.items():
-            if value is not None:
-                figures[key, name] = _figure(value, f"{path}: rows.{key}.{name}")
+    figures = read_figures(raw, spec, path)
     lacking = [name for name in ("paper", *SOURCE) if raw.get(name) in (None, "")]
     if figures and lacking:
         (key, name), count = next(iter(figures)), len(figures)
@@ -67,6 +59,24 @@ def load_reference(spec: TableSpec) -> Reference:
             f"{', '.join(lacking)}, so that a reader finds the figure in the paper"
         )
     return Reference(_source(raw) if figures else "", figures)
+
+
+def read_figures(raw: Mapping[str, Any], spec: TableSpec, path: Path) -> dict[tuple[str, str], Figure]:
+    """The cells of ``rows`` that are filled in, by (row key, column name).
+
+    Raises:
+        UserError: a row or column that the table does not have, or a figure that is neither a number nor {mean, std}.
+    """
+    rows = _mapping(raw.get("rows"), f"{path}: rows")
+    refuse_unknown(rows, [row.key for row in spec.rows], f"{path}: rows")
+    figures: dict[tuple[str, str], Figure] = {}
+    for key, listed in rows.items():
+        cells = _mapping(listed, f"{path}: rows.{key}")
+        refuse_unknown(cells, [column.name for column in spec.columns], f"{path}: rows.{key}")
+        for name, value in cells.items():
+            if value is not None:
+                figures[key, name] = _figure(value, f"{path}: rows.{key}.{name}")
+    return figures
 
 
 def check_references(folder: Path = PAPER, tables: Path = CONF) -> dict[Path, tuple[int, int]]:
@@ -126,6 +136,10 @@ def main(arguments: Sequence[str]) -> int:
         raise UserError(f"'{arguments[0]}': this command takes no words")
     for path, (filled, cells) in check_references().items():
         print(f"{path.relative_to(ROOT)}: {filled} of {cells} figures entered")
+    from experiments.tables.siblings import check_siblings  # which builds on this module
+
+    for path, count in check_siblings().items():
+        print(f"{path.relative_to(ROOT)}: {count} figures entered, of a sibling paper")
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,14 @@ class Row:
 
 @dataclass(frozen=True)
 class TableSpec:
+    """A table's description.
+
+    Attributes:
+        reference: the file with the paper's figures.
+        siblings: files with other papers' figures.
+        overrides_by_profile: what every run of the table has beside what makes its row and column.
+    """
+
     name: str
     title: str
     experiment: str
@@ -73,6 +81,8 @@ class TableSpec:
     rows_by_profile: Mapping[str, tuple[str, ...]]
     seeds_by_profile: Mapping[str, int]
     row_header: str = "Encoding"
+    siblings: tuple[Path, ...] = ()
+    overrides_by_profile: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def select(self, profile: str, wanted: list[str] | None) -> tuple[Row, ...]:
         """The rows asked for, else those of the profile, else all; always in the table's order."""
@@ -130,7 +140,7 @@ def load_table(name: str, folder: Path = CONF) -> TableSpec:
         raise UserError(f"table={name}: unknown{nearest(name, names)} (choices: {', '.join(names)})")
     path = folder / f"{name}.yaml"
     raw = read_yaml(path)
-    refuse_unknown(raw, {field.name for field in fields(TableSpec)} - {"name"}, str(path))
+    refuse_unknown(raw, {known.name for known in fields(TableSpec)} - {"name"}, str(path))
     for key in ("title", "experiment", "rows", "columns", "seeds_by_profile"):
         if not raw.get(key):
             raise UserError(f"{path}: '{key}' is missing")
@@ -157,6 +167,10 @@ def load_table(name: str, folder: Path = CONF) -> TableSpec:
         rows_by_profile=by_profile,
         seeds_by_profile=dict(raw["seeds_by_profile"]),
         row_header=str(raw.get("row_header") or TableSpec.row_header),
+        siblings=tuple(ROOT / name for name in raw.get("siblings") or ()),
+        overrides_by_profile={
+            profile: tuple(words) for profile, words in (raw.get("overrides_by_profile") or {}).items()
+        },
     )
 
 
@@ -171,10 +185,10 @@ def _row(key: str, row: Any, path: Path) -> Row:
 def _column(column: Any, where: str) -> Column:
     if not isinstance(column, dict):
         raise UserError(f"{where}: expected metric, header, direction and digits")
-    refuse_unknown(column, {field.name for field in fields(Column)}, where)
-    for field in fields(Column):
-        if field.default is MISSING and field.name not in column:
-            raise UserError(f"{where}: '{field.name}' is missing")
+    refuse_unknown(column, {known.name for known in fields(Column)}, where)
+    for known in fields(Column):
+        if known.default is MISSING and known.name not in column:
+            raise UserError(f"{where}: '{known.name}' is missing")
     lists = {name: tuple(column[name]) for name in ("overrides", "profiles", "rows", "average_of") if column.get(name)}
     made = Column(**{**column, **lists})
     if bool(made.metric) == bool(made.average_of):

@@ -20,6 +20,8 @@ def print_grid(grid: Grid, console: Console) -> None:
         table.add_row(Styled(label), *(_cell(text) for text in texts))
     table.width = Measurement.get(console, console.options.update(width=10_000), table).maximum
     console.print(table, crop=False)
+    for note in grid.footnotes:
+        console.print(Styled(note))
 
 
 def _cell(text: Text) -> Styled:

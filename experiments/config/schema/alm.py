@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from omegaconf import MISSING, DictConfig
 
-from experiments.config.schema.common import RunConfig, Schema, Training, check_length
+from experiments.config.schema.common import RunConfig, Schema, Training, check_length, check_validation_interval
 from experiments.config.schema.model import model_section
 from experiments.util.errors import UserError
 from lrpe.models import DecoderConfig
@@ -17,6 +17,8 @@ Model = model_section(DecoderConfig)
 @dataclass
 class Recipe(Training):
     tokens_per_sample: int = MISSING
+    samples_per_pass: int = MISSING
+    validate_interval_epochs: int | None = MISSING
     context_window: int = MISSING
 
 
@@ -33,6 +35,7 @@ def check(config: DictConfig) -> None:
             f"recipe.context_window={recipe.context_window} leaves no token to evaluate of "
             f"recipe.tokens_per_sample={recipe.tokens_per_sample}; lower it"
         )
+    check_validation_interval(config)
     check_length(config, "recipe.tokens_per_sample", recipe.tokens_per_sample)
 
 
@@ -42,6 +45,8 @@ SCHEMA = Schema(
     minimum={
         "recipe.tokens_per_sample": 2,
         "recipe.context_window": 0,
+        "recipe.samples_per_pass": 1,
+        "recipe.validate_interval_epochs": 1,
     },
     rates=(),
     check=check,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from omegaconf import MISSING, DictConfig
 
-from experiments.config.schema.common import RunConfig, Schema, Training, check_length
+from experiments.config.schema.common import RunConfig, Schema, Training, check_length, check_validation_interval
 from experiments.config.schema.model import model_section
 from experiments.util.errors import UserError
 from lrpe.models import EncoderConfig
@@ -17,6 +17,8 @@ Model = model_section(EncoderConfig)
 @dataclass
 class Recipe(Training):
     tokens_per_sample: int = MISSING
+    samples_per_pass: int = MISSING
+    validate_interval_epochs: int | None = MISSING
     mask_probability: float = MISSING
     leave_unmasked_probability: float = MISSING
     random_token_probability: float = MISSING
@@ -31,6 +33,7 @@ class Config(RunConfig):
 def check(config: DictConfig) -> None:
     recipe = config.recipe
     check_masking(recipe)
+    check_validation_interval(config)
     check_length(config, "recipe.tokens_per_sample", recipe.tokens_per_sample)
 
 
@@ -53,7 +56,11 @@ def check_masking(recipe: DictConfig, prefix: str = "recipe") -> None:
 SCHEMA = Schema(
     config=Config,
     model=EncoderConfig,
-    minimum={"recipe.tokens_per_sample": 3},
+    minimum={
+        "recipe.tokens_per_sample": 3,
+        "recipe.samples_per_pass": 1,
+        "recipe.validate_interval_epochs": 1,
+    },
     rates=(),
     check=check,
 )

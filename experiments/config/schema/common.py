@@ -18,6 +18,7 @@ from experiments.util.errors import UserError
 
 class Precision(StrEnum):
     fp32 = "fp32"
+    tf32 = "tf32"  # float32 that is multiplied as matrices in TF32
     fp16 = "fp16"
     bf16 = "bf16"
     amp = "amp"
@@ -61,6 +62,7 @@ class AdamEpsilon(StrEnum):
 class Schedule(StrEnum):
     inverse_sqrt = "inverse_sqrt"
     cosine = "cosine"
+    cosine_per_epoch = "cosine_per_epoch"  # of images
     polynomial_decay = "polynomial_decay"
 
 
@@ -106,6 +108,7 @@ class Protocol:
     decay_angles: bool = MISSING
     mask_padding: bool = MISSING
     image_axes: str = MISSING
+    image_schedule: Schedule = MISSING
     permutation_limit: int | None = None
 
 
@@ -131,7 +134,7 @@ class Training:
     weight_decay: float = MISSING
     clip_norm: float = MISSING
     precision: Precision = MISSING
-    validate_interval_updates: int = MISSING
+    validate_interval_updates: int | None = MISSING
 
 
 @dataclass
@@ -243,10 +246,28 @@ def check_common(config: DictConfig) -> None:
             f"model.embed_dim={model.embed_dim} is not a multiple of model.num_heads={model.num_heads}; "
             f"give e.g. model.embed_dim={-(-model.embed_dim // step) * step}"
         )
+    if recipe.schedule == Schedule.cosine_per_epoch and config.experiment.name != "imagenet":
+        raise UserError("recipe.schedule=cosine_per_epoch belongs to experiment=imagenet; give recipe.schedule=cosine")
     if config.attention.name not in ("linear", "softmax"):
         raise UserError(f"attention.name={config.attention.name}: expected linear or softmax")
     if len(recipe.adam_betas) != 2 or not all(0 <= beta < 1 for beta in recipe.adam_betas):
         raise UserError(f"recipe.adam_betas={list(recipe.adam_betas)}: expected two numbers in [0, 1)")
+
+
+def check_validation_interval(config: DictConfig) -> None:
+    """Refuse a recipe that never validates, and so never writes a checkpoint, and one of whose intervals has no effect.
+
+    Raises:
+        UserError: neither interval is given, or both are.
+    """
+    keys = ("recipe.validate_interval_updates", "recipe.validate_interval_epochs")
+    updates, epochs = (OmegaConf.select(config, key) for key in keys)
+    if updates is None and epochs is None:
+        raise UserError(
+            f"{keys[0]} and {keys[1]} are both null: a run that never validates keeps no checkpoint; give one of them"
+        )
+    if updates is not None and epochs is not None:
+        raise UserError(f"{keys[0]}={updates} and {keys[1]}={epochs}: only one can be; add the other as ...=null")
 
 
 def check_length(config: DictConfig, key: str, length: int) -> None:

@@ -39,6 +39,8 @@ class Pretraining:
 
 @dataclass
 class Recipe(Training):
+    validate_interval_updates: int = MISSING
+    samples_per_pass: int = MISSING
     max_length: int = MISSING
     head_dropout: float = MISSING
 
@@ -84,6 +86,8 @@ SCHEMA = Schema(
     minimum={
         "recipe.max_length": 4,
         "recipe.head_dropout": 0,
+        "recipe.samples_per_pass": 1,
+        "pretraining.recipe.samples_per_pass": 1,
         "pretraining.recipe.tokens_per_sample": 3,
         "pretraining.recipe.batch_size": 1,
         "pretraining.recipe.max_update": 1,

@@ -128,6 +128,7 @@ def test_protocols_pin_the_other_switches() -> None:
         "decay_angles": (True, False),
         "mask_padding": (False, True),
         "image_axes": ("shared", "own"),
+        "image_schedule": ("cosine_per_epoch", "cosine"),
         "permuteformer_decay": ("one_sided", "distance"),
         "permutation_limit": (512, None),
     }

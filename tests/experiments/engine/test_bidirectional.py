@@ -69,6 +69,22 @@ def test_accumulation_equals_the_whole_batch(tiny_data: Path, tmp_path: Path) ->
     close_weights(weights_of(only_run(tmp_path / "whole")), weights_of(only_run(tmp_path / "parts")))
 
 
+@pytest.mark.parametrize("protocol", ["published", "controlled"])
+def test_a_result_does_not_depend_on_how_many_sequences_a_device_takes(
+    protocol: str, tiny_data: Path, tmp_path: Path
+) -> None:
+    """Blocks differ in length, and under the published protocol padded keys take part."""
+    plain = [*TINY_BLM, "encoding=rope", f"protocol={protocol}", "model.dropout=0", "recipe.max_update=4"]
+    plain += ["recipe.samples_per_pass=2", "model.attention_dropout=0"]
+    for size in (4, 1):
+        run_module("experiments.train", tiny_data, tmp_path / str(size), *plain, f"engine.samples_per_device={size}")
+    whole, parts = (curve_of(only_run(tmp_path / str(size))) for size in (4, 1))
+    for left, right in zip(whole, parts, strict=True):
+        if left["split"] == "train":
+            assert left["loss"] == pytest.approx(right["loss"], rel=2e-6)
+    close_weights(weights_of(only_run(tmp_path / "4")), weights_of(only_run(tmp_path / "1")))
+
+
 def test_a_checkpoint_is_scored_alike_whatever_it_is_padded_to(unbroken: Path, tiny_data: Path) -> None:
     said = [
         run_module("experiments.evaluate", tiny_data, unbroken, f"run={unbroken}", f"samples={samples}").stdout

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from fairseq import tasks
 
 from experiments.config import compose
 from experiments.engine import optimizer  # noqa: F401 - registers itself
@@ -17,8 +20,13 @@ from experiments.util.errors import UserError
 ONE = DistributedContext(rank=0, local_rank=0, world_size=1, cuda=False)
 
 
-def test_the_paper_recipe_reaches_fairseq(tmp_path: Path) -> None:
-    config = compose(["profile=paper", "encoding=lrpe_unitary", "protocol=published", "seed=5"])
+def paper(data: Path, *overrides: str) -> Any:
+    """The paper's profile on a small corpus: an epoch is counted in the data."""
+    return compose(["profile=paper", f"data.folder={data / 'wikitext2'}", *overrides])
+
+
+def test_the_paper_recipe_reaches_fairseq(tiny_data: Path, tmp_path: Path) -> None:
+    config = paper(tiny_data, "encoding=lrpe_unitary", "protocol=published", "seed=5")
     fairseq = fairseq_config(config, tmp_path, ONE)
     assert fairseq.common.seed == 5
     assert fairseq.task.tokens_per_sample == 512
@@ -35,10 +43,10 @@ def test_the_paper_recipe_reaches_fairseq(tmp_path: Path) -> None:
     assert fairseq.model.decay_angles is True
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16", "amp"])
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "fp16", "bf16", "amp"])
 def test_precision_reaches_fairseq(precision: str, tmp_path: Path) -> None:
     common = fairseq_config(compose([f"recipe.precision={precision}"]), tmp_path, ONE).common
-    assert {name for name in ("fp16", "bf16", "amp") if common[name]} == {precision} - {"fp32"}
+    assert {name for name in ("fp16", "bf16", "amp") if common[name]} == {precision} - {"fp32", "tf32"}
 
 
 @pytest.mark.parametrize(
@@ -87,8 +95,8 @@ def test_schedules(schedule: str, tmp_path: Path) -> None:
     assert section.warmup_updates == 10
 
 
-def test_the_large_decoder_uses_the_adaptive_loss(tmp_path: Path) -> None:
-    fairseq = fairseq_config(compose(["profile=paper", "model=decoder_large"]), tmp_path, ONE)
+def test_the_large_decoder_uses_the_adaptive_loss(tiny_data: Path, tmp_path: Path) -> None:
+    fairseq = fairseq_config(paper(tiny_data, "model=decoder_large"), tmp_path, ONE)
     assert fairseq.criterion._name == "lrpe_adaptive_loss"
     assert model_values(fairseq.model)["adaptive_cutoffs"] == [20000, 60000]
 
@@ -116,3 +124,83 @@ def test_the_order_follows_seed_and_epoch() -> None:
 
     assert order(1, 1) == order(1, 1)
     assert len({tuple(order(seed, epoch)) for seed in (1, 2) for epoch in (1, 2)}) == 4
+
+
+def test_sorting_by_length_moves_samples_within_their_update_alone() -> None:
+    lengths = np.random.default_rng(0).integers(1, 100, 41)
+    whole = update_batches(41, 8, 8, seed=1, epoch=2)
+    for size in (1, 2, 4, 8):
+        parts = update_batches(41, 8, size, seed=1, epoch=2, lengths=lengths)
+        assert np.array_equal(
+            np.concatenate(parts), np.concatenate([u[np.argsort(-lengths[u], kind="stable")] for u in whole])
+        )
+
+
+def padding_share(passes: list[np.ndarray], lengths: np.ndarray) -> float:
+    """The part of all positions that is padding, every pass as long as its longest sample."""
+    return 1 - lengths.sum() / sum(len(part) * lengths[part].max() for part in passes)
+
+
+def test_sorting_by_length_leaves_little_padding() -> None:
+    """Blocks as long as WikiText-103's: about 419 of 512 tokens on average, 512 sequences an update."""
+    lengths = 512 - np.random.default_rng(0).exponential(93, 5120).astype(np.int64).clip(0, 500)
+    at_random, in_order = (
+        padding_share(update_batches(5120, 512, 4, seed=1, epoch=1, lengths=given), lengths)
+        for given in (None, lengths)
+    )
+    assert at_random > 0.1
+    assert in_order < 0.005
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["experiment=blm", "protocol=published"], 4),
+        (["experiment=blm", "protocol=published", "protocol.mask_padding=true"], 2),
+        (["experiment=blm", "protocol=controlled"], 2),
+        (["experiment=blm", "protocol=controlled", "protocol.mask_padding=false", "recipe.samples_per_pass=8"], 8),
+        (["experiment=alm", "protocol=published"], 2),
+        (["experiment=alm", "protocol=published", "encoding=spe"], 4),
+        (["experiment=glue", "protocol=published", "task=pydoc_order", "pretraining.start=scratch"], 32),
+    ],
+)
+def test_the_recipe_says_what_shares_a_pass_where_that_changes_the_result(overrides: list[str], expected: int) -> None:
+    config = compose([*overrides, "engine.samples_per_device=2"])
+    samples, passes = accumulation(config, 1)
+    assert (samples, samples * passes) == (expected, config.recipe.batch_size)
+
+
+def test_devices_that_cannot_keep_the_passes_are_refused() -> None:
+    config = compose(["experiment=blm", "protocol=published"])
+    assert accumulation(config, 4) == (4, 1)
+    with pytest.raises(UserError, match="recipe.samples_per_pass=4 does not divide the 2 samples of each of 8 devices"):
+        accumulation(config, 8)
+
+
+def test_the_paper_recipes_validate_once_an_epoch(tiny_data: Path, tmp_path: Path) -> None:
+    for experiment in ("alm", "blm"):
+        config = paper(tiny_data, f"experiment={experiment}", "recipe.batch_size=2", "recipe.tokens_per_sample=32")
+        fairseq = fairseq_config(config, tmp_path, ONE)
+        task = tasks.setup_task(fairseq.task)
+        task.load_dataset("train")
+        epoch = len(update_batches(len(task.dataset("train")), 2, 2, seed=1, epoch=1))
+        assert epoch > 20
+        assert fairseq.dataset.validate_interval_updates == fairseq.checkpoint.save_interval_updates == epoch
+        words = ["recipe.validate_interval_updates=7", "recipe.validate_interval_epochs=null"]
+        given = paper(tiny_data, f"experiment={experiment}", *words)
+        assert fairseq_config(given, tmp_path, ONE).dataset.validate_interval_updates == 7
+
+
+def test_an_epoch_of_wikitext_103_in_words_is_1576_updates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = {"splits": {"train": {"tokens": 103_227_021}}}  # the published count, ends of lines included
+    monkeypatch.setattr("experiments.engine.families.alm.family.load_manifest", lambda folder: manifest)
+    assert fairseq_config(compose(["profile=paper"]), tmp_path, ONE).dataset.validate_interval_updates == 1576
+
+
+@pytest.mark.parametrize("experiment", ["alm", "blm"])
+def test_a_run_validates_by_one_interval(experiment: str) -> None:
+    updates, epochs = "recipe.validate_interval_updates", "recipe.validate_interval_epochs"
+    with pytest.raises(UserError, match="both null: a run that never validates keeps no checkpoint"):
+        compose([f"experiment={experiment}", f"{updates}=null", f"{epochs}=null"])
+    with pytest.raises(UserError, match=f"{updates}=100 and {epochs}=2: only one can be; add the other as ...=null"):
+        compose([f"experiment={experiment}", f"{updates}=100", f"{epochs}=2"])

@@ -15,7 +15,6 @@ from experiments.tables.plan import Resolved, make_plan
 from experiments.tables.request import parse_request
 from experiments.tables.spec import TableSpec, load_table, table_names
 from experiments.util.files import flatten
-from tests.experiments.tables.support import ROOT
 
 # Keys that may differ between two runs of a row, or of a column.
 ABOUT = {
@@ -88,12 +87,12 @@ def test_a_demo_is_a_few_runs(name: str) -> None:
 
 
 def test_every_ablation_is_here() -> None:
-    assert set(table_names()) - {"alm", "blm", "glue", "imagenet"} == {*ABOUT, LENGTH}
+    assert set(table_names()) - {"alm", "anchors", "blm", "glue", "imagenet"} == {*ABOUT, LENGTH}
 
 
 def test_the_length_table_asks_for_one_two_four_and_eight_times_the_training_length() -> None:
     spec = load_table("length")
     for profile in ("demo", "small", "paper"):
-        recipe = OmegaConf.load(ROOT / "conf" / "recipe" / f"alm_{profile}.yaml")
+        recipe = compose([f"profile={profile}"]).recipe
         lengths = [int(column.metric.rpartition("_")[2]) for column in spec.columns_of(profile)]
         assert lengths == [factor * recipe.tokens_per_sample for factor in (1, 2, 4, 8)]

@@ -72,6 +72,7 @@ def test_every_file_of_the_project_is_sound_and_says_how_much_is_entered(capsys:
         f"results/paper/{name}.yaml" for name in ("alm", "blm", "glue")
     }
     assert all(" figures entered" in line for line in lines)
+    assert "results/paper/siblings/lightning_attention.yaml: 12 figures entered, of a sibling paper" in lines
 
 
 def test_a_file_that_no_table_names_is_found(tmp_path: Path) -> None:

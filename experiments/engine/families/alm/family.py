@@ -8,15 +8,18 @@ from typing import Any
 from omegaconf import DictConfig
 from torch import nn
 
-from data_prep.api import unigram_perplexity
+from data_prep.api import load_manifest, unigram_perplexity
+from data_prep.core.errors import DataError
 from experiments.engine import checkpoints
 from experiments.engine.distributed import DistributedContext
 from experiments.engine.families.alm import adaptive_loss, task  # noqa: F401 - register themselves
 from experiments.engine.families.alm import model as fairseq_model  # noqa: F401 - registers itself
 from experiments.engine.families.alm.evaluation import evaluate
 from experiments.engine.families.base import Counting, Family
+from experiments.engine.families.epochs import validation_interval
 from experiments.engine.model_config import library_config, model_section
 from experiments.engine.vocabulary import vocabulary_size
+from experiments.util.errors import UserError
 from lrpe.models import DecoderConfig, DecoderLM
 
 
@@ -52,6 +55,9 @@ class AutoregressiveLM(Family):
     def counting(self, config: DictConfig) -> Counting:
         return Counting("tokens", config.recipe.batch_size * config.recipe.tokens_per_sample)
 
+    def validation_interval(self, config: DictConfig) -> int:
+        return validation_interval(config, _training_blocks)
+
     def score(
         self,
         path: Path,
@@ -77,3 +83,11 @@ class AutoregressiveLM(Family):
             metrics |= {f"{split}_loss": found.loss, f"{split}_perplexity": found.perplexity}
         metrics["unigram_perplexity"] = unigram_perplexity(Path(config.data.folder), "test")
         return metrics
+
+
+def _training_blocks(config: DictConfig) -> int:
+    try:
+        tokens = load_manifest(config.data.folder)["splits"]["train"]["tokens"]
+    except DataError as error:
+        raise UserError(str(error)) from error
+    return -(-tokens // config.recipe.tokens_per_sample)

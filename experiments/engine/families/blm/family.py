@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from fairseq.data import Dictionary
 from omegaconf import DictConfig
 from torch import nn
 
@@ -12,13 +13,17 @@ from data_prep.api import unigram_perplexity
 from experiments.engine.distributed import DistributedContext
 from experiments.engine.families.base import Counting, Family
 from experiments.engine.families.blm import task  # noqa: F401 - registers itself
+from experiments.engine.families.blm.blocks import load_blocks
 from experiments.engine.families.blm.evaluation import evaluate
 from experiments.engine.families.blm.model import LRPEEncoder
+from experiments.engine.families.epochs import validation_interval
 from experiments.engine.model_config import library_config, model_section
 from experiments.engine.vocabulary import vocabulary_size
+from experiments.util.errors import UserError
 from lrpe.models import EncoderConfig
 
 MASK_SYMBOLS = 1
+BREAK_MODE = "complete"
 
 
 def encoder_section(config: DictConfig) -> dict[str, Any]:
@@ -45,7 +50,7 @@ class BidirectionalLM(Family):
             "_name": self.fairseq_task,
             "data": str(Path(config.data.folder).resolve()),
             "tokens_per_sample": recipe.tokens_per_sample,
-            "sample_break_mode": "complete",
+            "sample_break_mode": BREAK_MODE,
             "mask_prob": recipe.mask_probability,
             "leave_unmasked_prob": recipe.leave_unmasked_probability,
             "random_token_prob": recipe.random_token_probability,
@@ -63,6 +68,17 @@ class BidirectionalLM(Family):
 
     def counting(self, config: DictConfig) -> Counting:
         return Counting("tokens", config.recipe.batch_size * config.recipe.tokens_per_sample)
+
+    def validation_interval(self, config: DictConfig) -> int:
+        return validation_interval(config, self._training_blocks)
+
+    def _training_blocks(self, config: DictConfig) -> int:
+        """Whole lines are put into blocks, so the tokens alone do not tell how many."""
+        folder, tokens = Path(config.data.folder), config.recipe.tokens_per_sample
+        if not (folder / "dict.txt").exists():
+            raise UserError(f"data={config.data.name}: {folder} holds no prepared text; prepare it first")
+        words = Dictionary.load(str(folder / "dict.txt"))
+        return len(load_blocks(folder, "train", words, tokens, BREAK_MODE))
 
     def score(
         self, path: Path, split: str, *, data: Path | None = None, samples: int | None = None, cuda: bool = False

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from fairseq import utils
-from fairseq.data import FairseqDataset, PrependTokenDataset, TokenBlockDataset, data_utils
+from fairseq.data import FairseqDataset
 from fairseq.tasks import register_task
 from fairseq.tasks.masked_lm import MaskedLMConfig, MaskedLMTask
 from omegaconf import open_dict
 
-from experiments.engine.families.blm.pieces import Pieces
-from experiments.engine.update_batches import UpdateBatches
+from experiments.engine.families.blm.blocks import load_blocks
+from experiments.engine.update_batches import UpdateBatches, update_batches
 
 EVALUATION_SEED = 1
 
@@ -26,8 +27,8 @@ class LRPEMaskedLMConfig(MaskedLMConfig):
 
 @register_task("lrpe_masked_lm", dataclass=LRPEMaskedLMConfig)
 class LRPEMaskedLMTask(UpdateBatches, MaskedLMTask):
-    """``masked_lm`` whose training batches are parts of updates. Splits other than train are masked alike in every run,
-    whatever its seed: their perplexities are of the same tokens."""
+    """``masked_lm`` whose training batches are parts of updates, sorted by length within each. Splits other than train
+    are masked alike in every run, whatever its seed: their perplexities are of the same tokens."""
 
     @property
     def samples_per_update(self) -> int:
@@ -45,15 +46,12 @@ class LRPEMaskedLMTask(UpdateBatches, MaskedLMTask):
             self.cfg = own
 
     def _load_dataset_split(self, split: str, epoch: int, combine: bool) -> FairseqDataset:
-        """Blocks of whole lines, ``<s>`` before each; fairseq's, but for lines longer than a block."""
-        path = Path(utils.split_paths(self.cfg.data)[0]) / split
-        lines = data_utils.load_indexed_dataset(str(path), self.source_dictionary, combine=combine)
-        if lines is None:
-            raise FileNotFoundError(f"no split {split} at {path}")
-        words = self.source_dictionary
-        room = self.cfg.tokens_per_sample - 1  # for <s>
-        pieces = Pieces(lines, room)
-        blocks = TokenBlockDataset(
-            pieces, pieces.sizes, room, pad=words.pad(), eos=words.eos(), break_mode=self.cfg.sample_break_mode
-        )
-        return PrependTokenDataset(blocks, words.bos())
+        folder, cfg = Path(utils.split_paths(self.cfg.data)[0]), self.cfg
+        words, mode = self.source_dictionary, cfg.sample_break_mode
+        blocks = load_blocks(folder, split, words, cfg.tokens_per_sample, mode, combine)
+        if split == "train":
+            self.lengths = np.asarray(blocks.sizes).astype(np.int64)
+        return blocks
+
+    def epoch_batches(self, samples: int, samples_per_pass: int, seed: int, epoch: int) -> list[np.ndarray]:
+        return update_batches(samples, self.samples_per_update, samples_per_pass, seed, epoch, self.lengths)

@@ -16,7 +16,7 @@ from data_prep.images.index import class_names
 from experiments.engine import checkpoints
 from experiments.engine.distributed import DistributedContext
 from experiments.engine.families.base import Counting, Family
-from experiments.engine.families.imagenet import criterion, task  # noqa: F401 - register themselves
+from experiments.engine.families.imagenet import criterion, schedule, task  # noqa: F401 - register themselves
 from experiments.engine.families.imagenet import model as fairseq_model  # noqa: F401 - registers itself
 from experiments.engine.families.imagenet.dataset import updates_per_epoch
 from experiments.engine.families.imagenet.encoding import image_options
@@ -74,11 +74,10 @@ class ImageClassification(Family):
         return int(config.recipe.max_update or config.recipe.epochs * self._updates_per_epoch(config))
 
     def warmup_updates(self, config: DictConfig) -> int:
-        given = config.recipe.warmup_updates
-        wanted = config.recipe.warmup_epochs * self._updates_per_epoch(config) if given is None else given
+        wanted = self._warmup(config)
         if wanted >= (updates := self.updates(config)):
             raise UserError(f"{wanted:,} updates of warm-up leave nothing of {updates:,}: lower recipe.warmup_epochs")
-        return max(1, int(wanted))
+        return max(1, wanted)
 
     def validation_interval(self, config: DictConfig) -> int:
         given = config.recipe.validate_interval_updates
@@ -91,8 +90,14 @@ class ImageClassification(Family):
     def sections(self, config: DictConfig) -> dict[str, Any]:
         # fairseq's buffer loads in a thread, whose draws would mix with those of the model; processes buffer anyway
         sections: dict[str, Any] = {"dataset": {"data_buffer_size": 0}}
-        if config.recipe.schedule == "cosine":
+        if config.recipe.schedule in ("cosine", schedule.NAME):
             sections["lr_scheduler"] = {"min_lr": config.recipe.min_learning_rate}
+        if config.recipe.schedule == schedule.NAME:
+            sections["lr_scheduler"] |= {
+                "warmup_updates": self._warmup(config),  # fairseq's own schedules need one, this one does not
+                "total_updates": self.updates(config),
+                "updates_per_epoch": self._updates_per_epoch(config),
+            }
         return sections
 
     def describe(self, config: DictConfig) -> dict[str, Any]:
@@ -145,6 +150,10 @@ class ImageClassification(Family):
                 metrics |= {f"{split}_loss": score.loss, f"{split}_top1": score.top1, f"{split}_top5": score.top5}
                 metrics |= {"top1": score.top1, "top5": score.top5}
         return metrics
+
+    def _warmup(self, config: DictConfig) -> int:
+        given = config.recipe.warmup_updates
+        return int(config.recipe.warmup_epochs * self._updates_per_epoch(config) if given is None else given)
 
     def _updates_per_epoch(self, config: DictConfig) -> int:
         return updates_per_epoch(self._manifest(config)["splits"]["train"]["images"], config.recipe.batch_size)

@@ -1,0 +1,61 @@
+"""The authors' image schedule: timm's cosine, stepped once an epoch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from experiments.config import compose
+from experiments.engine.distributed import DistributedContext
+from experiments.engine.families.imagenet.schedule import EpochCosine, rate
+from experiments.engine.families.imagenet.torchvision_compat import install
+from experiments.engine.optimizer import LRPEAdam
+from experiments.engine.translate import fairseq_config
+from experiments.util.errors import UserError
+
+ONE = DistributedContext(rank=0, local_rank=0, world_size=1, cuda=False)
+PAPER = {"epochs": 300, "warmup_epochs": 10, "peak": 2e-3, "start": 1e-6, "end": 1e-5}
+
+
+def test_the_paper_recipe_has_the_published_rates() -> None:
+    rates = [rate(epoch, **PAPER) for epoch in range(300)]
+    assert rates[0] == rates[1] == 1e-6
+    assert rates[10] == pytest.approx(1.8001e-3, abs=1e-9)
+    assert max(rates) == rates[11] == pytest.approx(1.9945e-3, abs=1e-7)
+
+
+@pytest.mark.parametrize(("epochs", "warmup"), [(300, 10), (300, 5), (50, 5), (3, 1), (4, 0)])
+def test_every_epoch_has_the_rate_that_timm_sets(epochs: int, warmup: int) -> None:
+    install()
+    from timm.scheduler.cosine_lr import CosineLRScheduler
+
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2e-3)
+    theirs = CosineLRScheduler(optimizer, t_initial=epochs, lr_min=1e-5, warmup_t=warmup, warmup_lr_init=1e-6)
+    for epoch in range(epochs):
+        if epoch or warmup:  # without warm-up timm leaves the first epoch at the optimizer's own rate, as at t = 0
+            expected = optimizer.param_groups[0]["lr"]
+            ours = rate(epoch, epochs=epochs, warmup_epochs=warmup, peak=2e-3, start=1e-6, end=1e-5)
+            assert ours == pytest.approx(expected, rel=1e-12)
+        theirs.step(epoch)
+
+
+def test_published_images_change_the_rate_between_epochs_alone(image_data: Path, tmp_path: Path) -> None:
+    words = ["experiment=imagenet", f"paths.data={image_data}", "data=cifar10", "profile=paper", "recipe.batch_size=12"]
+    fairseq = fairseq_config(compose([*words, "protocol=published"]), tmp_path, ONE)
+    updates = fairseq.lr_scheduler.updates_per_epoch
+    assert fairseq.lr_scheduler.total_updates == 300 * updates
+    taken = EpochCosine(fairseq.lr_scheduler, LRPEAdam(fairseq.optimizer, [torch.nn.Parameter(torch.zeros(1))]))
+    rates = [taken.step_update(update) for update in range(300 * updates)]
+    assert rates == [rate(update // updates, **PAPER) for update in range(300 * updates)]
+    assert len(set(rates[:updates])) == 1 < updates
+    without = fairseq_config(compose([*words, "protocol=published", "recipe.warmup_epochs=0"]), tmp_path, ONE)
+    assert EpochCosine(without.lr_scheduler, taken.optimizer).step_update(0) == 2e-3
+    controlled = fairseq_config(compose([*words, "protocol=controlled"]), tmp_path, ONE)
+    assert controlled.lr_scheduler._name == "cosine"
+
+
+def test_text_has_no_such_schedule() -> None:
+    with pytest.raises(UserError, match="recipe.schedule=cosine_per_epoch belongs to experiment=imagenet"):
+        compose(["recipe.schedule=cosine_per_epoch"])
