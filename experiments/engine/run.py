@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import statistics
 import sys
@@ -32,7 +33,11 @@ def train(fairseq: DictConfig, log: Path, progress: RunProgress, stopping: Stopp
     checkpoints.forget_previous_run()
     if engine.threads:
         torch.set_num_threads(engine.threads)
-    nonfinite.install(engine.max_skipped_updates)
+    on_cpu = bool(fairseq.common.cpu and fairseq.common.amp)
+    if on_cpu:  # fairseq's autocast is that of GPUs and does nothing here
+        fairseq = copy.deepcopy(fairseq)
+        fairseq.common.amp = False
+    nonfinite.install(engine.max_skipped_updates, autocast=on_cpu)
     progress.check_validation = stopping.check_validation
     progress.install()
     with log_to(log):
