@@ -12,9 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lrpe.encodings import build_absolute
+from lrpe.encodings.parts.precision import drawn_in_float32
 from lrpe.models.adaptive import AdaptiveInput, AdaptiveSoftmax
 from lrpe.models.attention import AttentionConfig, build_attention
 from lrpe.models.block import TransformerBlock
+from lrpe.weight_decay import DecaySparing
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,14 @@ class DecoderState:
         return DecoderState(tuple(layer.reorder(batch_index) for layer in self.layers), self.position)
 
 
-class DecoderLM(nn.Module):
+class DecoderLM(DecaySparing):
     """p(x_(t+1) | x_1..t): embeddings, blocks with causal attention, and the tied output.
 
     Raises:
         ValueError: a config that cannot be built.
     """
 
+    @drawn_in_float32
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
         self.config = config

@@ -108,7 +108,8 @@ class Average(PreciseModule):
 def spare_from_decay(model: VisionTransformer, *, positions: bool) -> None:
     """Mark what weight decay leaves alone: biases, norms and other vectors, angles, the class token, and ``positions``,
     as DeiT does."""
+    spared = model.no_weight_decay()
     for name, parameter in model.named_parameters():
         learned_place = positions and name.startswith("absolute")
-        if parameter.ndim <= 1 or getattr(parameter, "no_weight_decay", False) or learned_place:
+        if parameter.ndim <= 1 or name in spared or learned_place:
             parameter.optim_overrides = {"optimizer": {"weight_decay": 0.0}}
