@@ -31,6 +31,7 @@ def train(fairseq: DictConfig, log: Path, progress: RunProgress, stopping: Stopp
     checkpoints.install()
     stopping.install()
     checkpoints.forget_previous_run()
+    threads = torch.get_num_threads()
     if engine.threads:
         torch.set_num_threads(engine.threads)
     on_cpu = bool(fairseq.common.cpu and fairseq.common.amp)
@@ -40,9 +41,12 @@ def train(fairseq: DictConfig, log: Path, progress: RunProgress, stopping: Stopp
     nonfinite.install(engine.max_skipped_updates, autocast=on_cpu)
     progress.check_validation = stopping.check_validation
     progress.install()
-    with log_to(log):
-        distributed.call_main(fairseq, fairseq_main)
-        stopping.leave_loop()
+    try:
+        with log_to(log):
+            distributed.call_main(fairseq, fairseq_main)
+            stopping.leave_loop()
+    finally:
+        torch.set_num_threads(threads)
 
 
 def median_speed(rows: list[Row], unit: str) -> float | None:

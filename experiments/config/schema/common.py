@@ -13,7 +13,8 @@ from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from experiments.util.errors import UserError
+from experiments.tracking.names import check_name
+from experiments.util.errors import UserError, nearest
 
 
 class Precision(StrEnum):
@@ -232,6 +233,16 @@ MAXIMUM: dict[str, float] = {"model.num_layers": 1000, "engine.threads": 1024, "
 
 PATH_KEYS = ("encoding.label", "profile.name", "data.name")  # what becomes part of a path
 NON_EMPTY_KEYS = ("data.folder", "paths.data", "paths.results", "tracker.project")
+# What the library and the families know by name; their own tables would take seconds to import.
+CHOICES: dict[str, tuple[str, ...]] = {
+    "attention.name": ("linear", "softmax"),
+    "attention.feature_map": ("1+elu", "relu", "elu", "silu", "identity", "exp", "cosformer", "favor"),
+    "encoding.name": ("lrpe", "none", "permuteformer", "rope", "spe"),
+    "protocol.spe_axis": ("sequence", "batch"),
+    "protocol.spe_resample": ("train", "always"),
+    "protocol.permuteformer_permutation": ("per_head", "shared"),
+    "protocol.image_axes": ("own", "split", "shared"),
+}
 _NAME = re.compile(r"\w[\w.+-]*", re.ASCII)
 
 
@@ -247,6 +258,10 @@ def check_common(config: DictConfig) -> None:
     for key in NON_EMPTY_KEYS:
         if not OmegaConf.select(config, key).strip():
             raise UserError(f"{key}= is empty: expected a name, or leave the key out for its default")
+    for key, choices in CHOICES.items():
+        check_choice(key, OmegaConf.select(config, key), choices)
+    for key in ("tracker.project", "tracker.entity"):
+        check_name(key, OmegaConf.select(config, key))
     model, recipe = config.model, config.recipe
     if model.embed_dim % model.num_heads:
         step = 4 * model.num_heads  # a head_dim that is a multiple of four fits every encoding
@@ -254,10 +269,18 @@ def check_common(config: DictConfig) -> None:
             f"model.embed_dim={model.embed_dim} is not a multiple of model.num_heads={model.num_heads}; "
             f"give e.g. model.embed_dim={-(-model.embed_dim // step) * step}"
         )
-    if config.attention.name not in ("linear", "softmax"):
-        raise UserError(f"attention.name={config.attention.name}: expected linear or softmax")
     if len(recipe.adam_betas) != 2 or not all(0 <= beta < 1 for beta in recipe.adam_betas):
         raise UserError(f"recipe.adam_betas={list(recipe.adam_betas)}: expected two numbers in [0, 1)")
+
+
+def check_choice(key: str, value: Any, choices: tuple[str, ...]) -> None:
+    """Refuse a word that is none of ``choices``.
+
+    Raises:
+        UserError: naming the key, the choices and the nearest of them.
+    """
+    if value not in choices:
+        raise UserError(f"{key}={value}: expected one of {', '.join(choices)}{nearest(value, choices)}")
 
 
 def check_length(config: DictConfig, key: str, length: int) -> None:

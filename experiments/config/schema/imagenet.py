@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from omegaconf import MISSING, DictConfig
+from omegaconf import MISSING, DictConfig, OmegaConf
 
-from experiments.config.schema.common import RunConfig, Schema, Training, Transformer
-from experiments.util.errors import UserError, nearest
+from experiments.config.schema.common import RunConfig, Schema, Training, Transformer, check_choice
+from experiments.util.errors import UserError
 
 CROPS = ("resized", "padded", "none")
 CHOICES = {
     "recipe.crop": CROPS,
+    "recipe.interpolation": ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"),
     "model.pooling": ("mean", "class_token"),
     "model.drop_path_schedule": ("linear", "constant"),
     "model.denominator_from": ("encoded", "plain"),
@@ -78,9 +79,7 @@ class Config(RunConfig):
 def check(config: DictConfig) -> None:
     model, recipe, encoding = config.model, config.recipe, config.encoding
     for key, choices in CHOICES.items():
-        group, _, name = key.partition(".")
-        if (value := config[group][name]) not in choices:
-            raise UserError(f"{key}={value}: expected one of {', '.join(choices)}{nearest(value, choices)}")
+        check_choice(key, OmegaConf.select(config, key), choices)
     for key, only in (("normalize_before", True), ("attention_dropout", 0), ("activation_dropout", 0)):
         if model[key] != only:
             raise UserError(f"model.{key}={model[key]}: expected {only}, which every vision transformer has")
