@@ -81,7 +81,7 @@ def validate(config: DictConfig) -> DictConfig:
     for key, largest in MAXIMUM.items():
         value = OmegaConf.select(typed, key)
         if value is not None and value > largest:
-            raise UserError(f"{key}={value}: expected a number of at most {largest:g}")
+            raise UserError(f"{key}={value}: expected a number of at most {largest}")
     for key in (*RATES, *schema.rates):
         if OmegaConf.select(typed, key) >= 1:
             raise UserError(f"{key}={OmegaConf.select(typed, key)}: expected a rate below 1")

@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 
 from omegaconf import MISSING, DictConfig
 
-from experiments.config.schema.common import RunConfig, Schema, Training, Transformer, check_length
+from experiments.config.schema.common import (
+    RunConfig,
+    Schema,
+    Training,
+    Transformer,
+    check_length,
+    check_recorded_dropout,
+)
 from experiments.util.errors import UserError
 
 
@@ -31,6 +38,7 @@ class Config(RunConfig):
 
 def check(config: DictConfig) -> None:
     recipe = config.recipe
+    check_recorded_dropout(config)
     check_masking(recipe)
     check_length(config, "recipe.tokens_per_sample", recipe.tokens_per_sample)
 

@@ -229,7 +229,13 @@ MINIMUM: dict[str, float] = {
 }
 RATES = ("model.dropout", "model.activation_dropout", "model.attention_dropout")
 # Largest of what would be built, or started, one by one before anything else could refuse it.
-MAXIMUM: dict[str, float] = {"model.num_layers": 1000, "engine.threads": 1024, "engine.num_workers": 1024}
+# A seed leaves room for the epoch, update or rank that generators of 32 bits take it plus.
+MAXIMUM: dict[str, float] = {
+    "seed": 2**31 - 1,
+    "model.num_layers": 1000,
+    "engine.threads": 1024,
+    "engine.num_workers": 1024,
+}
 
 PATH_KEYS = ("encoding.label", "profile.name", "data.name")  # what becomes part of a path
 NON_EMPTY_KEYS = ("data.folder", "paths.data", "paths.results", "tracker.project")
@@ -269,8 +275,38 @@ def check_common(config: DictConfig) -> None:
             f"model.embed_dim={model.embed_dim} is not a multiple of model.num_heads={model.num_heads}; "
             f"give e.g. model.embed_dim={-(-model.embed_dim // step) * step}"
         )
+    if recipe.schedule == "cosine":
+        _check_cosine(recipe)
     if len(recipe.adam_betas) != 2 or not all(0 <= beta < 1 for beta in recipe.adam_betas):
         raise UserError(f"recipe.adam_betas={list(recipe.adam_betas)}: expected two numbers in [0, 1)")
+
+
+def _check_cosine(recipe: DictConfig) -> None:
+    """Refuse a cosine without a period, or whose end lies above its start."""
+    updates, warmup = recipe.max_update, recipe.warmup_updates
+    if updates is not None and warmup is not None and warmup >= updates:
+        raise UserError(
+            f"recipe.warmup_updates={warmup} leaves nothing of recipe.max_update={updates} for a cosine; lower it"
+        )
+    lowest = recipe.get("min_learning_rate", 0.0)
+    if lowest >= recipe.learning_rate:
+        raise UserError(
+            f"recipe.learning_rate={recipe.learning_rate}: a cosine falls from it to "
+            f"recipe.min_learning_rate={lowest}, so expected more than that"
+        )
+
+
+def check_recorded_dropout(config: DictConfig) -> None:
+    """Refuse an attention dropout that is neither none nor the published scripts' 0.1: no attention here applies it.
+
+    Raises:
+        UserError: naming the key.
+    """
+    if config.model.attention_dropout not in (0, 0.1):
+        raise UserError(
+            f"model.attention_dropout={config.model.attention_dropout}: it is recorded and never applied, as in the "
+            "published layer; leave it out, or use model.dropout or model.activation_dropout"
+        )
 
 
 def check_choice(key: str, value: Any, choices: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ from experiments.config.schema.common import RunConfig, Schema, Training, Transf
 from experiments.util.errors import UserError
 
 CROPS = ("resized", "padded", "none")
+_POLICY = re.compile(r"(rand|augmix)(-[\w.]+)*|(original|originalr|v0|v0r|3a)(-mstd[\d.]+)?")
 CHOICES = {
     "recipe.crop": CROPS,
     "recipe.interpolation": ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"),
@@ -83,6 +85,11 @@ def check(config: DictConfig) -> None:
     for key, only in (("normalize_before", True), ("attention_dropout", 0), ("activation_dropout", 0)):
         if model[key] != only:
             raise UserError(f"model.{key}={model[key]}: expected {only}, which every vision transformer has")
+    if recipe.auto_augment is not None and not _POLICY.fullmatch(recipe.auto_augment):
+        raise UserError(
+            f"recipe.auto_augment={recipe.auto_augment}: expected a policy of timm's (rand-m9-mstd0.5-inc1, augmix-m3, "
+            "original, originalr, v0, v0r, 3a), or null"
+        )
     if model.image_size % model.patch_size:
         raise UserError(
             f"model.image_size={model.image_size} does not divide into patches of model.patch_size={model.patch_size}; "
