@@ -9,7 +9,8 @@ Keys:
     run             a run's folder: its best checkpoint is scored
     checkpoint      or any checkpoint file
     split           a split of its data: train, valid, test, ...       [test; valid for sentence tasks and images]
-    context_window  tokens of context that every scored token has at least         [0; autoregressive models]
+    context_window  tokens of context that every scored token has at least     [the recipe's; autoregressive models;
+                                                                                0 with length=]
     images          a folder <class>/<image> instead of prepared data              [image classifiers]
     image_size      pixels, any multiple of the patch size                         [as in training; image classifiers]
     crop_fraction   of the middle, which is what is looked at; 1 for all of it     [the recipe's; image classifiers]
@@ -46,7 +47,7 @@ class Arguments:
     run: str | None = None
     checkpoint: str | None = None
     split: str | None = None
-    context_window: int = 0
+    context_window: int | None = None
     images: str | None = None
     image_size: int | None = None
     crop_fraction: float | None = None

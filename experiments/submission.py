@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
         raise UserError(f"partial={own['partial']}: expected true or false")
     overrides = [word for word in arguments if not word.startswith(("out=", "partial="))]
     files, name = collect(overrides, own.get("partial") == "true")
-    out = Path(own.get("out", f"results/submissions/{name}.zip"))
+    out = Path(own.get("out", f"results/submissions/{name}.zip")).expanduser()
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(out.name + ".partial")
     with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:

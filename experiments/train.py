@@ -15,18 +15,22 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from typing import Any
 
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from data_prep.sentence_tasks.catalog import GLUE
 from experiments.config import check_overrides, run_directory, validate
 from experiments.config.compose import CONF
-from experiments.config.overrides import split_flags
+from experiments.config.overrides import expand_home, split_flags
 from experiments.launch import sweep
 from experiments.launch.exit_codes import was_stopped
 from experiments.runs.locks import InUse
 from experiments.runs.records import RunFolder, shown_metrics
+from experiments.runs.shorter import note
+from experiments.tracking.names import check_environment
+from experiments.util.console import print_with_replacement
 from experiments.util.errors import UserError
 
 
@@ -37,6 +41,8 @@ def run(config: DictConfig) -> int:
         UserError: anything in the config, the data or the checkpoints that a person has to mend.
     """
     config = validate(config)
+    if config.tracker.mode != "disabled":
+        check_environment()
     folder = run_directory(config)
     record = RunFolder(folder).load()
     if record is not None and record.finished:
@@ -44,6 +50,10 @@ def run(config: DictConfig) -> int:
             found = shown_metrics(record["metrics"])
             print(f"{folder}: finished before ({found}); nothing to do. Remove the folder to train it anew.")
         return 0
+    if record is None and int(os.environ.get("RANK", "0")) == 0:
+        plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+        if text := note(folder, plain):
+            print(text, flush=True)
     from experiments.engine.session import train_run  # torch and fairseq: bad input never waits for their import
 
     return train_run(config, folder)
@@ -77,12 +87,13 @@ def _hydra_main(config: DictConfig) -> None:
 
 
 def main() -> None:
+    print_with_replacement()
     os.environ.setdefault("HYDRA_FULL_ERROR", "0")
     try:
         # hydra's parser takes -m before the overrides only; a person may write it anywhere
         flags, words = split_flags(sys.argv[1:])
-        overrides = [every_task(word) for word in words]
-        if not flags and overrides != words:
+        overrides = [every_task(expand_home(word)) for word in words]
+        if not flags and any(every_task(word) != word for word in words):
             flags = ["-m"]
         check_overrides(overrides, sweeping="-m" in flags or "--multirun" in flags)
     except UserError as error:

@@ -11,6 +11,7 @@ from lrpe.models import (
     VisionTransformer,
 )
 from lrpe.ops import linear_attention
+from lrpe.weight_decay import no_weight_decay
 
 __version__ = "0.1.0"
 
@@ -27,4 +28,5 @@ __all__ = [
     "VisionTransformer",
     "build_encoding",
     "linear_attention",
+    "no_weight_decay",
 ]

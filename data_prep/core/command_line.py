@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -98,6 +99,9 @@ def _bpe(manifest: dict[str, Any]) -> str:
 
 def main(name: str, arguments: list[str] | None = None) -> NoReturn:
     """Prepare ``name`` and exit: 0 done (or done before), 2 bad input with one message, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without UTF-8 shows ? for what it does not have
+            stream.reconfigure(errors="replace")
     options = vars(build_parser(name).parse_args(arguments))
     from data_prep.api import prepare
 

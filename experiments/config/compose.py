@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from experiments.config.overrides import LAUNCHER, refuse_reaching, refuse_sweeping
+from experiments.config.overrides import LAUNCHER, PATHS, expand_home, refuse_reaching, refuse_sweeping, unreadable
 from experiments.config.schema import MAXIMUM, MINIMUM, SCHEMAS, check_common
 from experiments.config.schema.model import limits
 from experiments.util.errors import UserError, nearest
@@ -38,6 +39,7 @@ def compose(overrides: list[str]) -> DictConfig:
     Raises:
         UserError: a misspelt group, option, key or value, or a combination that cannot be.
     """
+    overrides = [expand_home(word) for word in overrides]
     with _hydra():
         _check_overrides(overrides, sweeping=False)
         try:
@@ -50,7 +52,7 @@ def compose(overrides: list[str]) -> DictConfig:
 def check_overrides(overrides: list[str], sweeping: bool = True) -> None:
     """Refuse misspelt groups, options and keys; sweeps (``seed=1,2``, ``glob(...)``) only where ``sweeping``."""
     with _hydra():
-        _check_overrides(overrides, sweeping)
+        _check_overrides([expand_home(word) for word in overrides], sweeping)
 
 
 def validate(config: DictConfig) -> DictConfig:
@@ -70,6 +72,9 @@ def validate(config: DictConfig) -> DictConfig:
         OmegaConf.to_container(typed, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UserError(explain(error, structure, given)) from None
+    for key in PATHS:
+        if path := OmegaConf.select(typed, key, default=None):
+            OmegaConf.update(typed, key, os.path.expanduser(path))
     for key, smallest in {**MINIMUM, **schema.minimum, **limits(schema.model, "minimum", schema.also)}.items():
         value = OmegaConf.select(typed, key)
         if value is not None and not (math.isfinite(value) and value >= smallest):
@@ -77,7 +82,7 @@ def validate(config: DictConfig) -> DictConfig:
     for key, largest in {**MAXIMUM, **limits(schema.model, "maximum", schema.also)}.items():
         value = OmegaConf.select(typed, key)
         if value is not None and value > largest:
-            raise UserError(f"{key}={value}: expected a number of at most {largest:g}")
+            raise UserError(f"{key}={value}: expected a number of at most {largest}")
     for key in (*limits(schema.model, "below", schema.also), *schema.rates):
         if OmegaConf.select(typed, key) >= 1:
             raise UserError(f"{key}={OmegaConf.select(typed, key)}: expected a rate below 1")
@@ -111,9 +116,7 @@ def _check_overrides(overrides: list[str], sweeping: bool) -> None:
     try:
         parsed = OverridesParser.create().parse_overrides(overrides)
     except OverrideParseException as error:
-        raise UserError(
-            f"cannot read {error.override!r}: expected key=value, e.g. encoding=rope or seed=1,2,3"
-        ) from None
+        raise UserError(unreadable(error.override or "")) from None
     # the loader's own list_groups and get_group_options copy every config that was read so far
     files = GlobalHydra.instance().config_loader().repository
     groups = [name for name in files.get_group_options("", ObjectType.GROUP) if name != "hydra"]

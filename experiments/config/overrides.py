@@ -7,11 +7,15 @@ value. An override of ours chooses numbers and names; code is chosen by what lie
 from __future__ import annotations
 
 import math
+import os
 import re
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString, RangeSweep
+from hydra.errors import HydraException
 
 from experiments.util.errors import UserError
 from experiments.util.secrets import mask_text
@@ -26,6 +30,9 @@ FLAGS = {
     **dict.fromkeys(("-c", "--cfg"), 1),
 }
 MAX_SWEEP_RUNS = 10_000  # of a sweep: hydra lists them all before the first one starts
+# Where ~ is the home folder.
+PATHS = ("data.folder", "paths.results", "paths.data", "pretraining.data.folder", "pretraining.checkpoint")
+_KEY = re.compile(r"[+~]{0,2}[\w./@-]+")
 _INSTANTIATES = re.compile(r"_(target|args|partial)_")
 _CLOCK = re.compile(r"\$\{now:[^${}]*\}")
 _RESOLVES = re.compile(r"\$\{.*:", re.DOTALL)
@@ -54,6 +61,43 @@ def refuse_reaching(override: Override) -> None:
             )
     if key.partition(".")[0].partition("/")[0] == "hydra" and key != LAUNCHER and not _within(key, HYDRA_KEYS):
         raise UserError(f"'{word}': of hydra's own keys a run takes only {', '.join((LAUNCHER, *HYDRA_KEYS))}")
+
+
+def unreadable(word: str) -> str:
+    """What to say of a word that hydra's grammar refuses: which signs need quotes, and the word in quotes."""
+    key, equals, value = word.partition("=")
+    if not equals or not _KEY.fullmatch(key):
+        return f"cannot read {word!r}: expected key=value, e.g. encoding=rope or seed=1,2,3"
+    signs = dict.fromkeys(sign for sign in value if not sign.isalnum() and not _parses(f"key=a{sign}b"))
+    quoted = _quoted(key, value)
+    if not _parses(quoted):
+        return f"cannot read {word!r}: expected key=value, e.g. encoding=rope or seed=1,2,3"
+    which = " ".join(signs) or value
+    text = f"cannot read {word!r}: {which} in a value needs quotes of its own: {shlex.quote(quoted)}"
+    inside = value[1:-1] if value[:1] + value[-1:] == "()" else ""
+    return f"{text}; a list is written {shlex.quote(f'{key}=[{inside}]')}" if inside else text
+
+
+def _quoted(key: str, value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{key}='{escaped}'"
+
+
+def _parses(word: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(word)
+    except HydraException:
+        return False
+    return True
+
+
+def expand_home(word: str) -> str:
+    """An override of a path with ``~`` as the home folder; hydra writes its own files below ``paths.results``."""
+    key, equals, value = word.partition("=")
+    if not equals or key not in PATHS or not value.startswith("~"):
+        return word
+    path = os.path.expanduser(value)
+    return f"{key}={path}" if _parses(f"{key}={path}") else _quoted(key, path)
 
 
 def refuse_sweeping(overrides: list[Override], sweeping: bool) -> None:

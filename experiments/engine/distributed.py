@@ -58,3 +58,26 @@ def find_context(device: str) -> DistributedContext:
 def encoding_backend(cuda: bool) -> str:
     """What encodes query and key here: each rounds in its own way."""
     return forced_backend() or ("native" if not cuda and is_available(torch.float32) else "torch")
+
+
+def arithmetic_of(precision: str, cuda: bool) -> str:
+    """What ``recipe.precision`` means on this device, for a person and for the record.
+
+    Raises:
+        UserError: the device cannot train so.
+    """
+    if cuda:
+        return {
+            "amp": "float32 weights, forward passes under autocast to float16",
+            "fp16": "float16 weights with float32 copies and a loss scale",
+            "bf16": "bfloat16 weights with float32 copies",
+        }.get(precision, "float32")
+    if precision == "fp16":
+        raise UserError(
+            "recipe.precision=fp16 is of GPUs, and this run is on a CPU: "
+            "give recipe.precision=bf16, amp or fp32, or engine.device=cuda where there is a GPU"
+        )
+    return {
+        "amp": "float32 weights, forward passes under autocast to bfloat16, as CPUs have it",
+        "bf16": "bfloat16 weights with float32 copies",
+    }.get(precision, "float32")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 from fairseq import checkpoint_utils, tasks, utils
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -41,6 +42,22 @@ def load(path: Path, data: Path | None = None, *, text: bool = True) -> tuple[An
     return models[0].eval(), config, task
 
 
+def prepare_model(model: Any, config: DictConfig, cuda: bool) -> None:
+    """Give a loaded model the device and the dtype in which its run validated: fp16 and bf16 validate in their dtype,
+    amp and fp32 in float32. On a CPU fp16 becomes float32, which holds the same weights.
+
+    Args:
+        model, config: as :func:`load` returns them.
+        cuda: on the GPU.
+    """
+    if cuda:
+        model.cuda()
+    if config.common.bf16:
+        model.to(dtype=torch.bfloat16)
+    elif config.common.fp16 and cuda:
+        model.half()
+
+
 def verify_data(folder: Path) -> dict[str, Any]:
     """The manifest of prepared data that is as it was prepared.
 
@@ -62,12 +79,11 @@ def batches(model: Any, config: DictConfig, task: Any, split: str, samples: int 
         samples: sequences at once; None: as many as in training.
         cuda: move the model and the batches to the GPU.
     """
-    if cuda:
-        model.cuda()
+    prepare_model(model, config, cuda)
     task.load_dataset(split)
     iterator = task.get_batch_iterator(
         dataset=task.dataset(split),
-        max_sentences=samples or config.dataset.batch_size,
+        max_sentences=samples or config.dataset.batch_size_valid or config.dataset.batch_size,
         max_positions=utils.resolve_max_positions(task.max_positions(), model.max_positions()),
         required_batch_size_multiple=1,
         epoch=1,

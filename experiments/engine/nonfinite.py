@@ -26,9 +26,9 @@ class _NotFinite(Exception):
     """Leaves fairseq's update before the weights are touched."""
 
 
-def install(max_skipped_updates: int) -> None:
+def install(max_skipped_updates: int, autocast: bool = False) -> None:
     """Make fairseq train with a :class:`CheckedTrainer`."""
-    fairseq_train.Trainer = partial(CheckedTrainer, max_skipped_updates=max_skipped_updates)
+    fairseq_train.Trainer = partial(CheckedTrainer, max_skipped_updates=max_skipped_updates, autocast=autocast)
 
 
 class CheckedTrainer(Trainer):
@@ -38,14 +38,18 @@ class CheckedTrainer(Trainer):
 
     Args:
         max_skipped_updates: so many in a row are left out before the run stops.
+        autocast: training's forward passes run under the CPU's autocast to bfloat16; validations in float32, as
+            under fairseq's amp on a GPU.
     """
 
-    def __init__(self, *arguments: Any, max_skipped_updates: int, **options: Any) -> None:
+    def __init__(self, *arguments: Any, max_skipped_updates: int, autocast: bool = False, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._max_skipped, self._skipped = max_skipped_updates, 0
         self._losses: list[torch.Tensor] = []
         self._denominators = Denominators(self.get_model())
         self.get_criterion().register_forward_hook(self._note_pass)
+        if autocast:
+            _autocast_training(self.get_criterion())
 
     def train_step(self, samples: Sequence[Any], raise_oom: bool = False) -> Any:
         """One update; None where it was left out.
@@ -133,6 +137,16 @@ class CheckedTrainer(Trainer):
             return "the loss"
         bad = [name for name, weight in model.named_parameters() if not _is_finite(weight.grad)]
         return f"the gradient of {bad[0]}" if bad else None
+
+
+def _autocast_training(criterion: torch.nn.Module) -> None:
+    forward = criterion.forward
+
+    def mixed(model: torch.nn.Module, sample: Any, *arguments: Any, **options: Any) -> Any:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=model.training):
+            return forward(model, sample, *arguments, **options)
+
+    criterion.forward = mixed
 
 
 @contextmanager

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from experiments.engine.families import Counting, family_of
 from experiments.engine.translate import accumulation, pass_matters
@@ -73,11 +74,7 @@ def make_plan(config: DictConfig, world_size: int) -> Plan:
         with torch.device("meta"):
             model = family.build(config)
     except (ValueError, TypeError, RuntimeError, OverflowError) as error:
-        width, heads = config.model.embed_dim, config.model.num_heads
-        raise UserError(
-            f"model and encoding do not fit together: {error} (give another of encoding={config.encoding.label}, "
-            f"model.embed_dim={width}, model.num_heads={heads})"
-        ) from error
+        raise UserError(f"this model cannot be built: {error} ({_remedy(config, str(error))})") from error
     parameters = dict(model.named_parameters())
     brought = {name: p for name, p in parameters.items() if family.brought_by_encoding(name)}
     total = sum(parameter.numel() for parameter in parameters.values())
@@ -97,6 +94,28 @@ def make_plan(config: DictConfig, world_size: int) -> Plan:
         basis=basis,
         fixed_pass=pass_matters(config),
     )
+
+
+def _remedy(config: DictConfig, message: str) -> str:
+    """Which keys to change: the first of the run's that the message names, or those of a head's size."""
+    owners = (("model", config.model), ("attention", config.attention), ("encoding.options", config.encoding.options))
+    owners += (("attention.feature_map_options", config.attention.feature_map_options), ("protocol", config.protocol))
+    places: dict[str, int] = {}
+    for group, fields in owners:
+        for name in fields:
+            found = re.search(rf"(?<![\w.]){re.escape(name).replace('_', '[_ ]')}(?!\w)", message)
+            if found and name not in ("name", "dropout") and not OmegaConf.is_dict(fields[name]):
+                places.setdefault(f"{group}.{name}", found.start())
+    if not places:
+        for name in ("feature_map_options", "options"):
+            if OmegaConf.is_dict(config.attention.get(name)) and "feature map" in message:
+                return f"give another attention.{name}"
+        return (
+            f"give another of encoding={config.encoding.label}, model.embed_dim={config.model.embed_dim}, "
+            f"model.num_heads={config.model.num_heads}"
+        )
+    key = min(places, key=lambda name: places[name])
+    return f"give another {key}, which is {OmegaConf.select(config, key)}"
 
 
 def _seconds_per_update(config: DictConfig, parameters: int, counting: Counting) -> tuple[float, str]:

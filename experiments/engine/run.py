@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import statistics
 import sys
@@ -34,14 +35,22 @@ def train(
     checkpoints.install()
     stopping.install()
     checkpoints.forget_previous_run()
+    threads = torch.get_num_threads()
     if engine.threads:
         torch.set_num_threads(engine.threads)
-    nonfinite.install(engine.max_skipped_updates)
+    on_cpu = bool(fairseq.common.cpu and fairseq.common.amp)
+    if on_cpu:  # fairseq's autocast is that of GPUs and does nothing here
+        fairseq = copy.deepcopy(fairseq)
+        fairseq.common.amp = False
+    nonfinite.install(engine.max_skipped_updates, autocast=on_cpu)
     progress.check_validation = stopping.check_validation
     progress.install()
-    with log_to(log), matrix_products(precision):
-        distributed.call_main(fairseq, fairseq_main)
-        stopping.leave_loop()
+    try:
+        with log_to(log), matrix_products(precision):
+            distributed.call_main(fairseq, fairseq_main)
+            stopping.leave_loop()
+    finally:
+        torch.set_num_threads(threads)
 
 
 def median_speed(rows: list[Row], unit: str) -> float | None:

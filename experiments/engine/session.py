@@ -14,7 +14,7 @@ from data_prep.core.errors import DataError
 from experiments.config import identity, run_directory
 from experiments.engine import checkpoints
 from experiments.engine.disk import bytes_needed, check_reserve, check_space, written_below
-from experiments.engine.distributed import DistributedContext, encoding_backend, find_context
+from experiments.engine.distributed import DistributedContext, arithmetic_of, encoding_backend, find_context
 from experiments.engine.families import family_of
 from experiments.engine.plan import Plan, make_plan
 from experiments.engine.progress import Row, RunProgress, peak_memory
@@ -47,6 +47,7 @@ def train_run(config: DictConfig, folder: Path, wait: bool = False) -> int:
         if (record is None or not record.finished) and (code := train_run(required, where, wait=True)):
             return code
     place = find_context(config.engine.device)
+    arithmetic = arithmetic_of(config.recipe.precision, place.cuda)
     data = _check_data(config)
     plan = make_plan(config, place.world_size)
     name = run_name(config)
@@ -67,6 +68,8 @@ def train_run(config: DictConfig, folder: Path, wait: bool = False) -> int:
         print(plan.text(f"{config.experiment.name} {config.protocol.name} | {name} | {folder}", place.world_size))
         if found:
             print(f"  resuming       from update {start:,} ({found[0].name})")
+        if config.recipe.precision != "fp32":
+            print(f"  precision      {config.recipe.precision}: {arithmetic}")
         described = family_of(config).describe(config)
         for what, facts in described.items():
             print(_shown(what, facts))
@@ -88,7 +91,7 @@ def train_run(config: DictConfig, folder: Path, wait: bool = False) -> int:
         runs.begin(
             run,
             manifest=build_manifest(plain, data, sys.argv)
-            | {"encoding_backend": encoding_backend(place.cuda)}
+            | {"encoding_backend": encoding_backend(place.cuda), "arithmetic": arithmetic}
             | described,
             from_update=start,
             parameters={"total": plan.parameters, "encoding": plan.encoding_parameters},

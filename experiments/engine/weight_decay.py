@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from torch import nn
 
+from lrpe import no_weight_decay
+
 
 def spare_from_decay(model: nn.Module) -> None:
     """Mark angles and norms so that the optimizer leaves their size alone (DESIGN section 5, ``controlled``)."""
     norms = (nn.LayerNorm, nn.RMSNorm)
-    for module in model.modules():
-        for parameter in module.parameters(recurse=False):
-            if isinstance(module, norms) or getattr(parameter, "no_weight_decay", False):
+    spared = no_weight_decay(model)
+    for prefix, module in model.named_modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if isinstance(module, norms) or f"{prefix}.{name}" in spared:
                 parameter.optim_overrides = {"optimizer": {"weight_decay": 0.0}}

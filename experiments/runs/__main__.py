@@ -16,6 +16,7 @@ results=FOLDER is where runs/ lies [LRPE_RESULTS, else results].
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ def main(words: Sequence[str], console: Console | None = None) -> int:
     if len(positional) < command.positional:
         raise UserError(f"{name} takes {command.positional} run{'s' * (command.positional > 1)}, got {len(positional)}")
     arguments: Any = parse(command.schema, [word for word in rest if word not in positional], usage)
-    return command.act(*positional, arguments, console or make_console())
+    return command.act(*(os.path.expanduser(word) for word in positional), arguments, console or make_console())
 
 
 if __name__ == "__main__":

@@ -109,9 +109,6 @@ def _losses(run: StoredRun, rows: list[dict[str, Any]]) -> Iterator[str]:
     trained = [row["loss"] for row in rows if row["split"] == "train" and row.get("loss") is not None]
     if trained and metrics.get("train_loss") is not None and metrics["train_loss"] != trained[-1]:
         yield f"train_loss is {metrics['train_loss']:.6g}, the history's last is {trained[-1]:.6g}"
-    # With a context window the final evaluation scores another way than the validations did.
-    if (run.config_or_nothing().get("recipe") or {}).get("context_window"):
-        return
     validated = [row["loss"] for row in rows if row["split"] == "valid" and row.get("loss") is not None]
     final = metrics.get("valid_loss")
     if validated and final is not None and all(abs(final - loss) > TOLERANCE * abs(loss) for loss in validated):

@@ -12,6 +12,7 @@ from experiments.config import compose
 from experiments.runs.comparison import is_place
 from experiments.tuning.space import as_overrides, corners, is_varied, parse_distribution
 from experiments.util.errors import UserError, nearest
+from experiments.util.values import MAX_INT
 
 OWN_KEYS = ("study", "trials", "metric", "direction", "sampler_seed")
 METRIC = "valid_loss"  # every family has it
@@ -90,8 +91,8 @@ def _direction(given: str | None, metric: str) -> str:
 
 
 def _number(key: str, value: str, smallest: int) -> int:
-    if not value.isdecimal() or int(value) < smallest:
-        raise UserError(f"{key}={value}: expected a whole number of at least {smallest}")
+    if not value.isdecimal() or not smallest <= int(value) <= MAX_INT:
+        raise UserError(f"{key}={value}: expected a whole number of at least {smallest} and at most {MAX_INT}")
     return int(value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import fields
 from typing import TypeVar
@@ -11,6 +12,7 @@ from omegaconf import OmegaConf
 from experiments.util.errors import UserError, nearest
 from experiments.util.values import read_value
 
+PATHS = ("run", "checkpoint", "data", "images", "out", "results", "source", "folder")  # in which ~ is the home folder
 Schema = TypeVar("Schema")
 
 
@@ -32,4 +34,8 @@ def parse(schema: type[Schema], arguments: list[str], usage: str) -> Schema:
         if key not in names:
             raise UserError(f"unknown key '{key}'{nearest(key, names)} (keys: {', '.join(names)})")
         given[key] = read_value(structure, key, value)
-    return schema(**given)
+    arguments = schema(**given)
+    for key in set(names) & set(PATHS):  # defaults too, which may come from the environment
+        if isinstance(path := getattr(arguments, key), str):
+            setattr(arguments, key, os.path.expanduser(path))
+    return arguments

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 NONE = "–"
+
+
+def print_with_replacement() -> None:
+    """Let standard output and error print ``?`` for what their encoding does not have (``LC_ALL=C``, latin-1), instead
+    of ending a command that has done its work."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def make_console() -> Console:

@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from lrpe.encodings import build_encoding
 from lrpe.encodings.base import Encoding
+from lrpe.encodings.parts.precision import drawn_in_float32
 from lrpe.encodings.parts.prefix_tokens import encode_with_free_tokens
+from lrpe.weight_decay import DecaySparing
 
 
-class AttentionLayer(nn.Module):
+class AttentionLayer(DecaySparing):
     """Projections to heads and back, and the encoding.
 
     Initialized as the published layer (fairseq's attention): Xavier-uniform weights, gain 1/sqrt(2) for q, k, v and 1
@@ -24,6 +26,7 @@ class AttentionLayer(nn.Module):
         ValueError: embed_dim is no multiple of num_heads, or an encoding made for other dimensions.
     """
 
+    @drawn_in_float32
     def __init__(
         self,
         embed_dim: int,

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lrpe.encodings.parts.angles import BASE, reduce_turns
 from lrpe.encodings.parts.positions import resolve_positions
-from lrpe.encodings.parts.precision import PreciseModule
+from lrpe.encodings.parts.precision import PreciseModule, drawn_in_float32
 from lrpe.validation import check_choice, check_positive
 
 
@@ -84,11 +84,12 @@ class LearnedPositions(nn.Module):
         ValueError: dimensions that are not positive; in forward, a position outside [0, max_positions).
     """
 
+    @drawn_in_float32
     def __init__(self, embed_dim: int, max_positions: int) -> None:
         super().__init__()
         self.embed_dim = check_positive("embed_dim", embed_dim)
         self.max_positions = check_positive("max_positions", max_positions)
-        self.weight = nn.Parameter(torch.randn(max_positions, embed_dim) * embed_dim**-0.5)
+        self.weight = nn.Parameter(torch.randn(max_positions, embed_dim, dtype=torch.float32) * embed_dim**-0.5)
 
     def forward(self, x: int | Tensor, *, positions: Tensor | None = None, offset: int = 0) -> Tensor:
         """The vectors of the positions of x: as :meth:`SinusoidalPositions.forward`, in the parameter's dtype."""

@@ -12,12 +12,13 @@ from torch import Tensor
 from lrpe.encodings.parts.positions import resolve_positions
 from lrpe.encodings.parts.precision import PreciseModule, compute_dtype
 from lrpe.validation import check_positive
+from lrpe.weight_decay import DecaySparing
 
 # What an encoding derives from the positions alone, once for query and key.
 Plan = tuple[Tensor, ...]
 
 
-class Encoding(PreciseModule, ABC):
+class Encoding(DecaySparing, PreciseModule, ABC):
     """Maps queries and keys so that their inner product depends on the difference of their positions.
 
     Attributes:

@@ -43,7 +43,7 @@ class LRPE(Encoding):
             - unitary: features times exp(i s a_j), returned as concat(Re, Im): output_dim = 2 head_dim (type 1)
             - permutation: features permuted s times (type 3)
         projection: P: identity, householder, odd_even, dct, or dft (unitary core only).
-        learn_angles: make the angles a parameter, marked ``no_weight_decay``.
+        learn_angles: make the angles a parameter, which :meth:`no_weight_decay` names.
         learn_projection: make the Householder vector a parameter.
         angle_schedule: fixed angles, and where learned ones start: geometric, uniform, harmonic.
         max_length: the constant that scales the uniform and harmonic schedules, which need it; no limit of positions.

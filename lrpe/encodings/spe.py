@@ -99,7 +99,9 @@ class SPE(Encoding):
             self.codes = ConvolutionCodes(
                 head_dim, num_heads, num_realizations=self.output_dim, kernel_size=kernel_size, generator=generator
             )
-        gate = nn.Parameter(torch.randn(num_heads, head_dim, generator=generator)) if gated else None
+        gate = (
+            nn.Parameter(torch.randn(num_heads, head_dim, generator=generator, dtype=torch.float32)) if gated else None
+        )
         self.register_parameter("gate", gate)
         self.register_buffer("evaluation_key", torch.tensor(derive_seed(seed, "spe evaluation")))
         self._drawn_key: Tensor | None = None

@@ -12,10 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lrpe.encodings import build_absolute
+from lrpe.encodings.parts.precision import drawn_in_float32
 from lrpe.models.adaptive import AdaptiveInput, AdaptiveSoftmax
 from lrpe.models.attention import AttentionConfig, build_attention
 from lrpe.models.block import TransformerBlock
 from lrpe.models.fields import bounded
+from lrpe.models.mode import evaluating
+from lrpe.weight_decay import DecaySparing
 
 
 @dataclass(frozen=True)
@@ -80,13 +83,14 @@ class DecoderState:
         return DecoderState(tuple(layer.reorder(batch_index) for layer in self.layers), self.position)
 
 
-class DecoderLM(nn.Module):
+class DecoderLM(DecaySparing):
     """p(x_(t+1) | x_1..t): embeddings, blocks with causal attention, and the tied output.
 
     Raises:
         ValueError: a config that cannot be built.
     """
 
+    @drawn_in_float32
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
         self.config = config
@@ -174,6 +178,8 @@ class DecoderLM(nn.Module):
         Yields:
             Int ``(batch,)``, the next token of each row.
 
+        The model is in evaluation mode while it computes, and in the caller's mode whenever this yields or ends.
+
         Raises:
             ValueError: an empty prompt, a negative temperature, or a non-positive top_k.
         """
@@ -181,13 +187,14 @@ class DecoderLM(nn.Module):
             raise ValueError(f"prompt: expected (batch, length) with at least one token, got {tuple(prompt.shape)}")
         if temperature < 0 or (top_k is not None and top_k < 1):
             raise ValueError(f"temperature={temperature}, top_k={top_k}: expected at least 0 and at least 1")
-        self.eval()
-        logits, state = self.extend(prompt)
+        with evaluating(self):
+            logits, state = self.extend(prompt)
         for remaining in range(max_new_tokens, 0, -1):
             token = _draw(logits[:, -1].float(), temperature, top_k, forbidden, generator)
             yield token
             if remaining > 1:
-                logits, state = self.extend(token[:, None], state)
+                with evaluating(self):
+                    logits, state = self.extend(token[:, None], state)
 
     def _embed(self, tokens: Tensor, offset: int) -> Tensor:
         x = self.embedding(tokens)

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from lrpe.encodings import build_absolute
 from lrpe.encodings.absolute import LearnedPositions
+from lrpe.encodings.parts.precision import drawn_in_float32
 from lrpe.models.attention import AttentionConfig, build_attention
 from lrpe.models.block import TransformerBlock
 from lrpe.models.fields import bounded
+from lrpe.weight_decay import DecaySparing
 
 INITIAL_STD = 0.02
 
@@ -46,7 +48,7 @@ class EncoderConfig(AttentionConfig):
         return cls(vocab_size, **changes)
 
 
-class BidirectionalEncoder(nn.Module):
+class BidirectionalEncoder(DecaySparing):
     """x = norm(E[tokens] + absolute), zero at padding, then blocks in which every token attends to every other.
 
     Tokens stand at positions 0, 1, ... of their row, so padding goes to the right. Initialized as BERT's: N(0, 0.02)
@@ -56,6 +58,7 @@ class BidirectionalEncoder(nn.Module):
         ValueError: a config that cannot be built.
     """
 
+    @drawn_in_float32
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
@@ -89,13 +92,14 @@ class BidirectionalEncoder(nn.Module):
         return self.final_norm(x)
 
 
-class MaskedLMHead(nn.Module):
+class MaskedLMHead(DecaySparing):
     """logits = E norm(gelu(W x + b)) + c with the encoder's embedding table E (Devlin et al. 2019).
 
     Args:
         embedding: the encoder's, which is shared.
     """
 
+    @drawn_in_float32
     def __init__(self, embedding: nn.Embedding) -> None:
         super().__init__()
         width = embedding.embedding_dim
@@ -110,7 +114,7 @@ class MaskedLMHead(nn.Module):
         return F.linear(self.norm(F.gelu(self.dense(features))), self.weight, self.bias)
 
 
-class ClassificationHead(nn.Module):
+class ClassificationHead(DecaySparing):
     """logits = V tanh(W x_0 + b) + c of a text's first token ``<s>``, with dropout before both products.
 
     Weights and biases start as :class:`torch.nn.Linear`'s, U(-1/sqrt(embed_dim), 1/sqrt(embed_dim)): fairseq makes the
@@ -122,6 +126,7 @@ class ClassificationHead(nn.Module):
         dropout: rate.
     """
 
+    @drawn_in_float32
     def __init__(self, embed_dim: int, num_outputs: int, dropout: float = 0.0) -> None:
         super().__init__()
         if num_outputs < 1:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lrpe.encodings import SinusoidalPositions
+from lrpe.encodings.parts.precision import drawn_in_float32
 from lrpe.validation import check_choice
 
 
@@ -40,9 +41,10 @@ class LearnedGrid(nn.Module):
     """One learned vector for each patch of the training grid, started from N(0, std^2); other grids are interpolated
     bicubically, as DeiT does."""
 
+    @drawn_in_float32
     def __init__(self, embed_dim: int, grid: tuple[int, int], std: float) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(*grid, embed_dim) * std)
+        self.weight = nn.Parameter(torch.randn(*grid, embed_dim, dtype=torch.float32) * std)
 
     def forward(self, grid: tuple[int, int]) -> Tensor:
         """Float[rows*columns embed_dim], of the parameter's dtype."""

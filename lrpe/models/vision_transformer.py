@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lrpe.encodings.parts.precision import drawn_in_float32
 from lrpe.models.attention import AttentionConfig, build_attention
 from lrpe.models.block import TransformerBlock
 from lrpe.models.fields import bounded
 from lrpe.models.image_positions import build_image_positions, grid_positions
 from lrpe.models.patches import PatchEmbedding
+from lrpe.weight_decay import DecaySparing
 
 POOLINGS = ("mean", "class_token")
 DEPTHS = ("linear", "constant")
@@ -74,13 +76,14 @@ class VisionConfig(AttentionConfig):
         return int(self.pooling == "class_token")
 
 
-class VisionTransformer(nn.Module):
+class VisionTransformer(DecaySparing):
     """Class logits of images: patches, absolute positions, pre-norm blocks, final norm, pooling, linear head.
 
     Raises:
         ValueError: a config that cannot be built.
     """
 
+    @drawn_in_float32
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
         self.config = config

@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 
 from omegaconf import MISSING, DictConfig
 
-from experiments.config.schema.common import RunConfig, Schema, Training, check_length, check_validation_interval
+from experiments.config.schema.common import (
+    RunConfig,
+    Schema,
+    Training,
+    check_length,
+    check_recorded_dropout,
+    check_validation_interval,
+)
 from experiments.config.schema.model import model_section
 from experiments.util.errors import UserError
 from lrpe.models import DecoderConfig
@@ -30,6 +37,7 @@ class Config(RunConfig):
 
 def check(config: DictConfig) -> None:
     recipe = config.recipe
+    check_recorded_dropout(config)
     if recipe.context_window >= recipe.tokens_per_sample:
         raise UserError(
             f"recipe.context_window={recipe.context_window} leaves no token to evaluate of "

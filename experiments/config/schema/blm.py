@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 
 from omegaconf import MISSING, DictConfig
 
-from experiments.config.schema.common import RunConfig, Schema, Training, check_length, check_validation_interval
+from experiments.config.schema.common import (
+    RunConfig,
+    Schema,
+    Training,
+    check_length,
+    check_recorded_dropout,
+    check_validation_interval,
+)
 from experiments.config.schema.model import model_section
 from experiments.util.errors import UserError
 from lrpe.models import EncoderConfig
@@ -32,6 +39,7 @@ class Config(RunConfig):
 
 def check(config: DictConfig) -> None:
     recipe = config.recipe
+    check_recorded_dropout(config)
     check_masking(recipe)
     check_validation_interval(config)
     check_length(config, "recipe.tokens_per_sample", recipe.tokens_per_sample)

@@ -13,7 +13,8 @@ from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from experiments.util.errors import UserError
+from experiments.tracking.names import check_name
+from experiments.util.errors import UserError, nearest
 
 
 class Precision(StrEnum):
@@ -220,10 +221,25 @@ MINIMUM: dict[str, float] = {
     "engine.max_skipped_updates": 0,
 }
 # Largest of what would be built, or started, one by one before anything else could refuse it.
-MAXIMUM: dict[str, float] = {"engine.threads": 1024, "engine.num_workers": 1024}
+# A seed leaves room for the epoch, update or rank that generators of 32 bits take it plus.
+MAXIMUM: dict[str, float] = {
+    "seed": 2**31 - 1,
+    "engine.threads": 1024,
+    "engine.num_workers": 1024,
+}
 
 PATH_KEYS = ("encoding.label", "profile.name", "data.name")  # what becomes part of a path
 NON_EMPTY_KEYS = ("data.folder", "paths.data", "paths.results", "tracker.project")
+# What the library and the families know by name; their own tables would take seconds to import.
+CHOICES: dict[str, tuple[str, ...]] = {
+    "attention.name": ("linear", "softmax"),
+    "attention.feature_map": ("1+elu", "relu", "elu", "silu", "identity", "exp", "cosformer", "favor"),
+    "encoding.name": ("lrpe", "none", "permuteformer", "rope", "spe"),
+    "protocol.spe_axis": ("sequence", "batch"),
+    "protocol.spe_resample": ("train", "always"),
+    "protocol.permuteformer_permutation": ("per_head", "shared"),
+    "protocol.image_axes": ("own", "split", "shared"),
+}
 _NAME = re.compile(r"\w[\w.+-]*", re.ASCII)
 
 
@@ -239,6 +255,10 @@ def check_common(config: DictConfig) -> None:
     for key in NON_EMPTY_KEYS:
         if not OmegaConf.select(config, key).strip():
             raise UserError(f"{key}= is empty: expected a name, or leave the key out for its default")
+    for key, choices in CHOICES.items():
+        check_choice(key, OmegaConf.select(config, key), choices)
+    for key in ("tracker.project", "tracker.entity"):
+        check_name(key, OmegaConf.select(config, key))
     model, recipe = config.model, config.recipe
     if model.embed_dim % model.num_heads:
         step = 4 * model.num_heads  # a head_dim that is a multiple of four fits every encoding
@@ -248,8 +268,8 @@ def check_common(config: DictConfig) -> None:
         )
     if recipe.schedule == Schedule.cosine_per_epoch and config.experiment.name != "imagenet":
         raise UserError("recipe.schedule=cosine_per_epoch belongs to experiment=imagenet; give recipe.schedule=cosine")
-    if config.attention.name not in ("linear", "softmax"):
-        raise UserError(f"attention.name={config.attention.name}: expected linear or softmax")
+    if recipe.schedule == "cosine":
+        _check_cosine(recipe)
     if len(recipe.adam_betas) != 2 or not all(0 <= beta < 1 for beta in recipe.adam_betas):
         raise UserError(f"recipe.adam_betas={list(recipe.adam_betas)}: expected two numbers in [0, 1)")
 
@@ -268,6 +288,44 @@ def check_validation_interval(config: DictConfig) -> None:
         )
     if updates is not None and epochs is not None:
         raise UserError(f"{keys[0]}={updates} and {keys[1]}={epochs}: only one can be; add the other as ...=null")
+
+
+def _check_cosine(recipe: DictConfig) -> None:
+    """Refuse a cosine without a period, or whose end lies above its start."""
+    updates, warmup = recipe.max_update, recipe.warmup_updates
+    if updates is not None and warmup is not None and warmup >= updates:
+        raise UserError(
+            f"recipe.warmup_updates={warmup} leaves nothing of recipe.max_update={updates} for a cosine; lower it"
+        )
+    lowest = recipe.get("min_learning_rate", 0.0)
+    if lowest >= recipe.learning_rate:
+        raise UserError(
+            f"recipe.learning_rate={recipe.learning_rate}: a cosine falls from it to "
+            f"recipe.min_learning_rate={lowest}, so expected more than that"
+        )
+
+
+def check_recorded_dropout(config: DictConfig) -> None:
+    """Refuse an attention dropout that is neither none nor the published scripts' 0.1: no attention here applies it.
+
+    Raises:
+        UserError: naming the key.
+    """
+    if config.model.attention_dropout not in (0, 0.1):
+        raise UserError(
+            f"model.attention_dropout={config.model.attention_dropout}: it is recorded and never applied, as in the "
+            "published layer; leave it out, or use model.dropout or model.activation_dropout"
+        )
+
+
+def check_choice(key: str, value: Any, choices: tuple[str, ...]) -> None:
+    """Refuse a word that is none of ``choices``.
+
+    Raises:
+        UserError: naming the key, the choices and the nearest of them.
+    """
+    if value not in choices:
+        raise UserError(f"{key}={value}: expected one of {', '.join(choices)}{nearest(value, choices)}")
 
 
 def check_length(config: DictConfig, key: str, length: int) -> None:

@@ -8,7 +8,7 @@ from omegaconf import MISSING, DictConfig
 
 from data_prep.api import TASKS
 from experiments.config.schema import blm
-from experiments.config.schema.common import Data, RunConfig, Schema, Training, check_length
+from experiments.config.schema.common import Data, RunConfig, Schema, Training, check_length, check_recorded_dropout
 from experiments.util.errors import UserError, nearest
 from lrpe.models import EncoderConfig
 
@@ -58,6 +58,7 @@ STARTS = ("run", "checkpoint", "scratch")
 
 def check(config: DictConfig) -> None:
     task, pretraining = config.task, config.pretraining
+    check_recorded_dropout(config)
     if task.name not in TASKS:
         raise UserError(f"task.name={task.name}: unknown{nearest(task.name, TASKS)} (choices: {', '.join(TASKS)})")
     metrics = TASKS[task.name].metrics

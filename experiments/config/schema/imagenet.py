@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from omegaconf import MISSING, DictConfig
+from omegaconf import MISSING, DictConfig, OmegaConf
 
-from experiments.config.schema.common import RunConfig, Schema, Training
+from experiments.config.schema.common import RunConfig, Schema, Training, check_choice
 from experiments.config.schema.model import model_section
-from experiments.util.errors import UserError, nearest
+from experiments.util.errors import UserError
 from lrpe.models import VisionConfig
 
 CROPS = ("resized", "padded", "none")
-CHOICES = {"recipe.crop": CROPS}
+_POLICY = re.compile(r"(rand|augmix)(-[\w.]+)*|(original|originalr|v0|v0r|3a)(-mstd[\d.]+)?")
+CHOICES = {
+    "recipe.crop": CROPS,
+    "recipe.interpolation": ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"),
+}
 
 
 OF_ATTENTION = ("denominator_from", "denominator_eps")
@@ -70,12 +75,15 @@ class Config(RunConfig):
 def check(config: DictConfig) -> None:
     model, recipe, encoding = config.model, config.recipe, config.encoding
     for key, choices in CHOICES.items():
-        group, _, name = key.partition(".")
-        if (value := config[group][name]) not in choices:
-            raise UserError(f"{key}={value}: expected one of {', '.join(choices)}{nearest(value, choices)}")
+        check_choice(key, OmegaConf.select(config, key), choices)
     for key, only in (("normalize_before", True), ("attention_dropout", 0), ("activation_dropout", 0)):
         if model[key] != only:
             raise UserError(f"model.{key}={model[key]}: expected {only}, which every vision transformer has")
+    if recipe.auto_augment is not None and not _POLICY.fullmatch(recipe.auto_augment):
+        raise UserError(
+            f"recipe.auto_augment={recipe.auto_augment}: expected a policy of timm's (rand-m9-mstd0.5-inc1, augmix-m3, "
+            "original, originalr, v0, v0r, 3a), or null"
+        )
     if model.image_size % model.patch_size:
         raise UserError(
             f"model.image_size={model.image_size} does not divide into patches of model.patch_size={model.patch_size}; "

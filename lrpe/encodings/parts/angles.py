@@ -70,8 +70,10 @@ class Angles(nn.Module):
     Args:
         count: angles.
         num_heads: sets of angles (1: shared by all heads).
-        learned: make theta a float32 parameter, marked ``no_weight_decay``.
+        learned: make theta a float32 parameter, which weight decay leaves alone.
     """
+
+    spared_from_decay = ("values",)
 
     def __init__(
         self,
@@ -107,7 +109,6 @@ class Angles(nn.Module):
         values = values[:, None, :].repeat(1, num_heads, 1)
         if learned:
             self.values = nn.Parameter(values.float())
-            self.values.no_weight_decay = True
         else:
             # Not in the checkpoint: the constructor's arguments determine it.
             self.register_buffer("values", values, persistent=False)

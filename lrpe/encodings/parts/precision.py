@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,3 +35,27 @@ class PreciseModule(nn.Module):
             return result
 
         return super()._apply(precise, recurse)
+
+
+def drawn_in_float32(init: Callable[..., None]) -> Callable[..., None]:
+    """A constructor that makes the same module under every default dtype: built in float32, then cast to the default.
+
+    Libraries that load a model in bfloat16 build it under that default dtype, where torch draws other numbers. So a
+    module built there equals ``module.to(torch.bfloat16)`` of the one that float32 gives, and a
+    :class:`PreciseModule` in it stays precise.
+    """
+
+    @wraps(init)
+    def build(self: nn.Module, *arguments: Any, **options: Any) -> None:
+        wanted = torch.get_default_dtype()
+        if wanted == torch.float32:
+            init(self, *arguments, **options)
+            return
+        torch.set_default_dtype(torch.float32)
+        try:
+            init(self, *arguments, **options)
+        finally:
+            torch.set_default_dtype(wanted)
+        self.to(wanted)
+
+    return build

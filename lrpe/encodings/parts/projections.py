@@ -59,7 +59,7 @@ class Householder(Projection):
 
     def __init__(self, head_dim: int, num_heads: int, *, learned: bool, generator: torch.Generator) -> None:
         super().__init__()
-        vector = torch.randn(num_heads, head_dim, generator=generator)
+        vector = torch.randn(num_heads, head_dim, generator=generator, dtype=torch.float32)
         if learned:
             self.vector = nn.Parameter(vector)
         else:

@@ -44,6 +44,8 @@ class SineCodes(Codes):
     sum_k g_k^2 / (2K) cos(2 pi f_k (s - t) + o_k).
     """
 
+    spared_from_decay = ("frequencies", "offsets")
+
     def __init__(
         self, head_dim: int, num_heads: int, *, num_realizations: int, num_sines: int, generator: torch.Generator
     ) -> None:
@@ -51,12 +53,10 @@ class SineCodes(Codes):
         shape = (num_heads, head_dim, num_sines)
         self.num_realizations = num_realizations
         # The starts of the published module: low frequencies, that is long ranges, and normalized gains.
-        self.frequencies = nn.Parameter(torch.randn(shape, generator=generator) - 4)
-        self.offsets = nn.Parameter(torch.randn(shape, generator=generator))
-        gains = torch.randn(shape, generator=generator)
+        self.frequencies = nn.Parameter(torch.randn(shape, generator=generator, dtype=torch.float32) - 4)
+        self.offsets = nn.Parameter(torch.randn(shape, generator=generator, dtype=torch.float32))
+        gains = torch.randn(shape, generator=generator, dtype=torch.float32)
         self.gains = nn.Parameter(2 * gains / gains.norm(dim=-1, keepdim=True).sqrt())
-        self.frequencies.no_weight_decay = True
-        self.offsets.no_weight_decay = True
 
     def plan(self, positions: Tensor, key: Tensor, dtype: torch.dtype, *, consecutive: bool = False) -> Plan:
         heads, head_dim, num_sines = self.gains.shape
@@ -100,8 +100,8 @@ class ConvolutionCodes(Codes):
         shape = (num_heads, head_dim, kernel_size)
         self.num_realizations = num_realizations
         scale = math.sqrt(2 / kernel_size)
-        self.query_kernel = nn.Parameter(torch.rand(shape, generator=generator) * scale)
-        self.key_kernel = nn.Parameter(torch.rand(shape, generator=generator) * scale)
+        self.query_kernel = nn.Parameter(torch.rand(shape, generator=generator, dtype=torch.float32) * scale)
+        self.key_kernel = nn.Parameter(torch.rand(shape, generator=generator, dtype=torch.float32) * scale)
 
     def plan(self, positions: Tensor, key: Tensor, dtype: torch.dtype, *, consecutive: bool = False) -> Plan:
         heads, head_dim, size = self.query_kernel.shape

@@ -42,7 +42,7 @@ def gaussian(key: Tensor, stream: int, rows: Tensor, columns: int) -> Tensor:
     pairs = (columns + 1) // 2
     start = scramble(scramble(key.to(rows.device) + STEP) + stream * STEP)
     column = torch.arange(pairs, device=rows.device)
-    result = torch.empty(len(rows), 2 * pairs, device=rows.device)
+    result = torch.empty(len(rows), 2 * pairs, dtype=torch.float32, device=rows.device)
     parts = [(rows, result)]
     # On a CPU the twenty steps of a number are fast only while the numbers stay in the cache; torch.compile fuses them.
     if rows.device.type == "cpu" and not torch.compiler.is_compiling():

@@ -75,7 +75,7 @@ def test_every_combination_composes(profile: str, protocol: str, encoding: str) 
         (["preset=blm_demo"], "recipe.mask_probability", "preset"),
         (["++encoding=rope"], "++encoding=rope", "leave out the +"),
         (["recipe.adam_betas=0.9"], "recipe.adam_betas=0.9", "a list of numbers"),
-        (["recipe.x=["], "recipe.x=[", "key=value"),
+        (["recipe.x=["], "recipe.x=[", "needs quotes"),
     ],
 )
 def test_a_mistake_names_the_key_and_the_remedy(overrides: list[str], key: str, remedy: str) -> None:

@@ -35,6 +35,7 @@ class AutoregressiveLM(Family):
             "data": str(Path(config.data.folder).resolve()),
             "tokens_per_sample": config.recipe.tokens_per_sample,
             "sample_break_mode": "none",
+            "context_window": config.recipe.context_window,
             "batch_sequences": config.recipe.batch_size,
         }
 
@@ -66,7 +67,7 @@ class AutoregressiveLM(Family):
         data: Path | None = None,
         samples: int | None = None,
         cuda: bool = False,
-        context_window: int = 0,
+        context_window: int | None = None,
         length: int | None = None,
     ) -> dict[str, float]:
         found = evaluate(
@@ -79,7 +80,7 @@ class AutoregressiveLM(Family):
         metrics: dict[str, float] = {}
         path, data = folder / "checkpoints" / checkpoints.BEST, Path(config.data.folder).resolve()
         for split in self.splits:
-            found = evaluate(path, split, data=data, context_window=config.recipe.context_window, cuda=place.cuda)
+            found = evaluate(path, split, data=data, cuda=place.cuda)
             metrics |= {f"{split}_loss": found.loss, f"{split}_perplexity": found.perplexity}
         metrics["unigram_perplexity"] = unigram_perplexity(Path(config.data.folder), "test")
         return metrics

@@ -42,7 +42,7 @@ def predict(
         for sample in found:
             logits, _ = model(**sample["net_input"], features_only=True, classification_head_name=head)
             places = sample["id"].cpu().numpy()
-            answer[places] = (logits.view(-1) if regression else logits.argmax(-1)).cpu().numpy()
+            answer[places] = (logits.view(-1).float() if regression else logits.argmax(-1)).cpu().numpy()
             if "target" not in sample:
                 continue
             truth = sample["target"].view(-1)

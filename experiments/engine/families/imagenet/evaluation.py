@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from experiments.engine import checkpoints, loading
 from experiments.engine.families.imagenet.criterion import count_correct
 from experiments.engine.families.imagenet.dataset import EvaluationImages
 from experiments.engine.families.imagenet.task import whole
-from experiments.engine.families.imagenet.transforms import evaluation_transform
+from experiments.engine.families.imagenet.transforms import ImageEvaluation
 from experiments.engine.model_config import model_values
 from experiments.util.errors import UserError
 
@@ -81,7 +81,9 @@ def evaluate(
     if (dataset.split.labels == UNKNOWN).any():
         raise UserError(f"{images} has no folders of classes, so there is nothing to score: see experiments.inspect")
     loss = top1 = top5 = 0.0
-    for logits, target, _ in predictions(model, dataset, samples or config.dataset.batch_size, workers, cuda):
+    loading.prepare_model(model, config, cuda)
+    batch = samples or config.dataset.batch_size_valid or config.dataset.batch_size
+    for logits, target, _ in predictions(model, dataset, batch, workers, cuda):
         right = count_correct(logits, target)
         loss += float(F.cross_entropy(logits.double(), target, reduction="sum"))
         top1, top5 = top1 + int(right[0]), top5 + int(right[1])
@@ -102,11 +104,16 @@ def open_images(
         UserError: they are not there, have other classes, the size is no multiple of the patch, or the fraction is
             outside (0, 1].
     """
-    size, patch = config.task.image_size if image_size is None else image_size, model_values(config.model)["patch_size"]
+    seen = ImageEvaluation.of(config.task)
+    seen = replace(
+        seen,
+        image_size=seen.image_size if image_size is None else image_size,
+        crop_fraction=seen.crop_fraction if crop_fraction is None else crop_fraction,
+    )
+    size, patch, fraction = seen.image_size, model_values(config.model)["patch_size"], seen.crop_fraction
     if size <= 0 or size % patch:
         near = max(round(size / patch), 1) * patch
         raise UserError(f"image_size={size} does not divide into patches of {patch}: try image_size={near}")
-    fraction = config.task.crop_fraction if crop_fraction is None else crop_fraction
     if not 0 < fraction <= 1:
         raise UserError(f"crop_fraction={fraction}: expected more than 0 and at most 1, which keeps the whole side")
     folder = Path(config.task.data)
@@ -120,7 +127,7 @@ def open_images(
         raise UserError(str(error)) from error
     if found.classes != list(classes):
         raise UserError(f"{folder} has other classes than the checkpoint ({len(found.classes)} and {len(classes)})")
-    return EvaluationImages(found, evaluation_transform(size, fraction))
+    return EvaluationImages(found, seen.transform())
 
 
 @torch.inference_mode()

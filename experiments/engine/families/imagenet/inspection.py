@@ -11,6 +11,7 @@ from torch.utils.data import Subset
 from data_prep.images.loose import UNKNOWN
 from experiments.engine.families.imagenet.evaluation import load, open_images, predictions
 from experiments.engine.families.imagenet.prediction_grid import Prediction
+from experiments.engine.loading import prepare_model
 from experiments.util.errors import UserError
 
 # timm's IMAGENET_DEFAULT_MEAN and _STD, which the transforms subtract and divide by
@@ -62,6 +63,7 @@ def inspect(
     if not -layers <= layer < layers:
         raise UserError(f"layer={layer}: the model has layers 0 to {layers - 1} (and -1 to -{layers} from the end)")
     dataset = open_images(config, task.classes, split, images, image_size)
+    prepare_model(model, config, cuda)
     labels = torch.from_numpy(dataset.split.labels)
     unknown = bool((labels == UNKNOWN).all())
     certainty, guess = [], []

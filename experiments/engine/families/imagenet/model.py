@@ -88,11 +88,15 @@ def spare_from_decay(model: VisionTransformer, *, positions: bool) -> None:
     """Mark what weight decay leaves alone.
 
     Always biases, norms and other vectors, the class token, and angles, which are a vector in the authors' code (timm
-    spares vectors by their shape). With ``positions``, as DeiT, also learned positions, and what else is marked
+    spares vectors by their shape). With ``positions``, as DeiT, also learned positions, and what else is named by
     ``no_weight_decay``: SPE's frequencies and offsets, which are no vectors in the authors' code, so that theirs decay.
     """
-    for module in model.modules():
-        for parameter in module.parameters(recurse=False):
-            marked = getattr(parameter, "no_weight_decay", False) or isinstance(module, LearnedGrid)
-            if parameter.ndim <= 1 or isinstance(module, Angles) or (positions and marked):
-                parameter.optim_overrides = {"optimizer": {"weight_decay": 0.0}}
+    spared = model.no_weight_decay()
+    angles, grids = (
+        {id(parameter) for module in model.modules() if isinstance(module, kind) for parameter in module.parameters()}
+        for kind in (Angles, LearnedGrid)
+    )
+    for name, parameter in model.named_parameters():
+        marked = name in spared or id(parameter) in grids
+        if parameter.ndim <= 1 or id(parameter) in angles or (positions and marked):
+            parameter.optim_overrides = {"optimizer": {"weight_decay": 0.0}}

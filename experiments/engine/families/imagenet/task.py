@@ -15,7 +15,7 @@ from fairseq.tasks import FairseqTask, register_task
 from data_prep.core.errors import DataError
 from data_prep.images.index import ImageSplit, class_names
 from experiments.engine.families.imagenet.dataset import EvaluationImages, TrainingImages
-from experiments.engine.families.imagenet.transforms import Augmentation, evaluation_transform
+from experiments.engine.families.imagenet.transforms import Augmentation, ImageEvaluation
 from experiments.engine.update_batches import UpdateBatches, divide
 from experiments.util.errors import UserError
 
@@ -62,8 +62,7 @@ class ImageTask(UpdateBatches, FairseqTask):
                     images, self.augmentation, cfg.image_size, cfg.batch_images, cfg.seed
                 )
             else:
-                transform = evaluation_transform(cfg.image_size, cfg.crop_fraction, self.augmentation.interpolation)
-                self.datasets[split] = EvaluationImages(images, transform)
+                self.datasets[split] = EvaluationImages(images, ImageEvaluation.of(cfg).transform())
         except (DataError, ValueError) as error:
             raise UserError(str(error)) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -102,6 +103,30 @@ def evaluation_transform(
     middle cropped; 224 of 256 in the literature."""
     timm, _ = libraries()
     return timm.create_transform(image_size, is_training=False, interpolation=interpolation, crop_pct=crop_fraction)
+
+
+@dataclass(frozen=True)
+class ImageEvaluation:
+    """How images are looked at outside of training: what the validations of a run, its record, ``experiments.evaluate``
+    and ``experiments.inspect`` share.
+
+    Attributes:
+        image_size: pixels.
+        crop_fraction: part of the shorter side that the crop of the middle keeps.
+        interpolation: of resizing: bicubic, bilinear, ...
+    """
+
+    image_size: int
+    crop_fraction: float
+    interpolation: str
+
+    @classmethod
+    def of(cls, task: Any) -> ImageEvaluation:
+        """That of fairseq's ``task`` section, which every checkpoint carries."""
+        return cls(task.image_size, task.crop_fraction, Augmentation(**json.loads(task.augmentation)).interpolation)
+
+    def transform(self) -> Transform:
+        return evaluation_transform(self.image_size, self.crop_fraction, self.interpolation)
 
 
 def libraries() -> tuple[Any, Any]:
