@@ -50,7 +50,9 @@ def test_texts_keep_their_special_tokens_and_are_counted(tmp_path: Path) -> None
         (tmp_path / f"input{part}").mkdir()
         with IndexedWriter(tmp_path / f"input{part}" / "valid", 100) as writer:
             rows = [[*pair[part], 2] for pair in sentences]
-            writer.add(np.concatenate([np.array(row, dtype=np.int64) for row in rows]), np.array([len(row) for row in rows]))
+            writer.add(
+                np.concatenate([np.array(row, dtype=np.int64) for row in rows]), np.array([len(row) for row in rows])
+            )
     parts = [data_utils.load_indexed_dataset(str(tmp_path / f"input{part}" / "valid"), None) for part in (0, 1)]
     texts = JoinedSentences(parts, 8)
     assert texts[0].tolist() == [0, 10, 11, 12, 2, 2, 20, 2]
