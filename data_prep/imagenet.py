@@ -11,7 +11,7 @@ from data_prep.core.command_line import main
 from data_prep.core.errors import DataError
 from data_prep.core.request import Request
 from data_prep.images.flat_validation import validation_labels
-from data_prep.images.folder import HELD_OUT, TRAIN, ImageFolder, files, find, folders
+from data_prep.images.folder import HELD_OUT, TRAIN, ImageFolder, class_of, files, find, folders
 from data_prep.images.hub import HubImages
 from data_prep.images.preparation import RULES, ImageCorpus, PublishedImages
 
@@ -57,7 +57,7 @@ def _labels(request: Request) -> dict[str, str] | None:
     if train is None or flat is None:
         raise DataError(f"{request.source} lacks a folder {'train' if train is None else 'val'}")
     names = [path.name for path in files(flat)]
-    return validation_labels(request.validation_labels, names, sorted(path.name for path in folders(train)))
+    return validation_labels(request.validation_labels, names, sorted(map(class_of, folders(train))))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from data_prep.text.text_source import decode_lines
 
 ROWS = 4096
 PROBE_SECONDS = 5
+OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE")
 
 
 class HubError(DataError):
@@ -29,9 +30,10 @@ def require_hub(what: str, instead: str) -> None:
         instead: what to do without the hub, for the message.
 
     Raises:
-        DataError: offline by choice (HF_HUB_OFFLINE) or by circumstance.
+        DataError: offline by choice (HF_HUB_OFFLINE, HF_DATASETS_OFFLINE) or by circumstance.
     """
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
+    if any(os.environ.get(name, "").upper() in {"1", "ON", "YES", "TRUE"} for name in OFFLINE):
+        os.environ[OFFLINE[0]] = "1"  # the hub's client knows this one alone
         return  # the client answers at once then, from its cache where it has the data
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     try:

@@ -21,7 +21,7 @@ READ_AT_MOST = 4 << 30  # bytes of an image file that is checked as a whole; eac
 # What a prepared folder may hold: of a corpus, of images, and, in folders of its own, of a sentence task.
 _OWN = re.compile(
     r"manifest\.json|dict\.txt|encoder\.json|vocab\.bpe|(train|valid|test)\.(bin|idx)"
-    r"|classes\.txt|(train|valid|test)\.arrow"
+    r"|classes\.json|(train|valid|test)\.arrow"
     r"|(input0|input1|label)/(dict\.txt|\w+\.(bin|idx|label))|index/\w+\.txt"
 )
 
@@ -108,7 +108,7 @@ def build_manifest(
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write ``manifest.json``, sealed by its own checksum."""
     text = json.dumps({**manifest, SEAL: _seal(manifest)}, indent=2, ensure_ascii=False) + "\n"
-    (folder / FILE).write_text(text, encoding="utf-8")
+    (folder / FILE).write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 def _seal(manifest: Mapping[str, Any]) -> str:
@@ -124,7 +124,7 @@ def load_manifest(folder: Path | str) -> dict[str, Any]:
     """
     path = Path(folder) / FILE
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
     except FileNotFoundError:
         raise DataError(f"no {path}: {folder} holds no prepared data; python -m data_prep.<name> prepares it") from None
     except (OSError, ValueError, RecursionError) as error:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ TRAIN = ("train", "training")
 HELD_OUT = ("val", "valid", "validation", "test")
 BLOCK = 512
 THREADS = 8  # a header is a small read, which waits for the disk or the network
+# Tiny-ImageNet's layout: train/<class>/images/*, val/images/* and val/val_annotations.txt.
+INNER, ANNOTATIONS = "images", "val_annotations.txt"
 NO_IMAGES = ("Thumbs.db", "desktop.ini")  # what desktops leave behind; names with a leading dot are left out too
 
 
@@ -58,7 +61,10 @@ class ImageFolder:
             raise DataError(
                 f"{root} holds no folder train (it holds {found}); expected train/<class>/ and val/<class>/"
             )
-        self.classes = sorted(path.name for path in folders(train))
+        self.classes = sorted(class_of(path) for path in folders(train))
+        double = next((name for name, after in pairwise(self.classes) if name == after), None)
+        if double is not None:
+            raise DataError(f"{train} has two folders {double!r}, which differ in their Unicode normalization only")
         if not self.classes:
             raise DataError(f"{train} holds no folders: expected one for each class")
         self.folders = {"train": train, "valid": train}
@@ -74,16 +80,20 @@ class ImageFolder:
                 "<class>/. --validate-on-train does without, and shows how a model overfits"
             )
         self.folders["valid"] = held_out
-        if any(folders(held_out)):
-            present, what = {path.name for path in folders(held_out)}, f"{held_out} has a folder"
+        annotated = held_out / ANNOTATIONS
+        if labels is None and annotated.is_file() and (held_out / INNER).is_dir():
+            self.folders["valid"], labels = held_out / INNER, _annotations(annotated)
+        if labels is None and any(folders(held_out)):
+            present, what = {class_of(path) for path in folders(held_out)}, f"{held_out} has a folder"
         elif labels is None:
             raise DataError(
                 f"{held_out} has no folders of classes. For the flat ILSVRC validation images, give the mapping file "
                 "with --validation-labels FILE (data_prep/images/flat_validation.py lists the formats)"
             )
         else:
-            self.labels = labels
-            present, what = set(labels.values()), "--validation-labels has a class"
+            self.labels = {normalized(name): normalized(label) for name, label in labels.items()}
+            known = f"{annotated} has a class" if annotated.is_file() else "--validation-labels has a class"
+            present, what = set(self.labels.values()), known
         if strange := sorted(present - set(self.classes)):
             raise DataError(f"{what} {strange[0]!r} that {self.folders['train']} does not have")
         missing = sorted(set(self.classes) - present)
@@ -103,13 +113,13 @@ class ImageFolder:
         numbers = {name: number for number, name in enumerate(self.classes)}
         if split == "valid" and self.labels is not None:
             for path in files(self.folders[split]):
-                if path.name not in self.labels:
+                if (name := normalized(path.name)) not in self.labels:
                     raise DataError(f"--validation-labels has no class for {path}")
-                yield path, numbers[self.labels[path.name]]
+                yield path, numbers[self.labels[name]]
             return
-        for folder in sorted(folders(self.folders[split]), key=lambda path: path.name):
-            for path in files(folder):
-                yield path, numbers[folder.name]
+        for folder in sorted(folders(self.folders[split]), key=class_of):
+            for path in pictures(folder):
+                yield path, numbers[class_of(folder)]
 
     def _examine(self, found: tuple[Path, int]) -> Entry | Corrupt:
         path, label = found
@@ -133,6 +143,37 @@ class ImageFolder:
 
     def describe(self) -> dict[str, Any]:
         return {"kind": "folder", "id": None, "revision": None, "root": str(self.root)}
+
+
+def normalized(name: str) -> str:
+    """A name in Unicode's composed form (NFC): file systems and archives differ in which form they keep."""
+    return unicodedata.normalize("NFC", name)
+
+
+def class_of(folder: Path) -> str:
+    """The class that a folder is named after."""
+    return normalized(folder.name)
+
+
+def pictures(folder: Path) -> list[Path]:
+    """The images of a class: the files in its folder, or in ``images`` there if nothing but text lies beside it."""
+    inner = folder / INNER
+    if inner.is_dir() and all(path.suffix.lower() == ".txt" for path in files(folder)):
+        return files(inner)
+    return files(folder)
+
+
+def _annotations(path: Path) -> dict[str, str]:
+    """Class by file name from lines ``val_0.JPEG<tab>n03444034<tab>...``."""
+    lines = path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")
+    labels: dict[str, str] = {}
+    for number, line in enumerate(lines, start=1):
+        name, *rest = line.rstrip("\r").split("\t")
+        if rest:
+            labels[name] = rest[0]
+        elif name:
+            raise DataError(f"{path}, line {number}: expected a file name, a tab and its class, found {name[:60]!r}")
+    return labels
 
 
 def find(root: Path, names: tuple[str, ...]) -> Path | None:

@@ -7,6 +7,8 @@ names: the images stay where they are) or ``image`` (the encoded image itself).
 
 from __future__ import annotations
 
+import json
+import os
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,8 +31,9 @@ COMMON = [
     ("bytes", pa.int64()),
     ("crc32", pa.uint32()),
 ]
+CLASSES = "classes.json"  # JSON, since a folder may be called by a name with any sign in it
 SCHEMAS = {
-    "path": pa.schema([*COMMON, ("path", pa.string())]),
+    "path": pa.schema([*COMMON, ("path", pa.binary())]),
     "image": pa.schema([*COMMON, ("image", pa.binary())]),
 }
 
@@ -72,6 +75,8 @@ class IndexWriter:
 
     def add(self, entries: Sequence[Entry]) -> None:
         columns = {name: [getattr(entry, name) for entry in entries] for name in self._schema.names}
+        if "path" in columns:  # a file's name is bytes, of whatever encoding
+            columns["path"] = [os.fsencode(path) for path in columns["path"]]
         self._writer.write_batch(pa.RecordBatch.from_pydict(columns, schema=self._schema))
 
     def __enter__(self) -> IndexWriter:
@@ -130,7 +135,7 @@ class ImageSplit:
         """What to call an image in a message: its path, or its number."""
         if self.root is None:
             return f"image {index} of {self.folder / self.split}.arrow"
-        return str(self.root / self._table["path"][index].as_py())
+        return str(self.root / os.fsdecode(self._table["path"][index].as_py()))
 
     def image(self, index: int) -> Image.Image:
         """The image, decoded, upright, RGB.
@@ -175,6 +180,6 @@ def class_names(folder: Path) -> list[str]:
         DataError: the file is missing.
     """
     try:
-        return (folder / "classes.txt").read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise DataError(f"cannot read {folder / 'classes.txt'}: {error.strerror}; prepare the data again") from error
+        return json.loads((folder / CLASSES).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {folder / CLASSES}: {error}; prepare the data again with --force") from error

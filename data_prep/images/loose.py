@@ -11,7 +11,7 @@ from PIL import Image
 
 from data_prep.core.errors import DataError
 from data_prep.images.decoding import decode
-from data_prep.images.folder import files, folders
+from data_prep.images.folder import class_of, files, folders, pictures
 
 UNKNOWN = -1
 
@@ -33,11 +33,11 @@ class LooseImages:
         self.classes = list(classes)
         numbers = {name: number for number, name in enumerate(classes)}
         found: list[tuple[Path, int]] = []
-        for folder in sorted(folders(root), key=lambda path: path.name):
-            if folder.name not in numbers:
+        for folder in sorted(folders(root), key=class_of):
+            if class_of(folder) not in numbers:
                 near = get_close_matches(folder.name, classes, n=1, cutoff=0.0)
                 raise DataError(f"{folder} is named like none of the {len(classes)} classes; nearest: {near[0]!r}")
-            found += [(path, numbers[folder.name]) for path in files(folder)]
+            found += [(path, numbers[class_of(folder)]) for path in pictures(folder)]
         if not found:
             found = [(path, UNKNOWN) for path in files(root)]
         if not found:

@@ -15,7 +15,7 @@ from data_prep.core.errors import DataError
 from data_prep.core.manifest import build_manifest, write_manifest
 from data_prep.core.progress import Progress
 from data_prep.core.workspace import check_disk
-from data_prep.images.index import Entry, IndexWriter
+from data_prep.images.index import CLASSES, Entry, IndexWriter
 from data_prep.images.source import Corrupt, ImageSource
 
 INDEX_BYTES = 256 << 20
@@ -97,7 +97,7 @@ class ImageCorpus:
             if not counts["images"]:
                 raise DataError(f"{source.label(split)} has no images: the {split} split is empty")
             published.verify(source.label(split), "images", counts["images"], published.images.get(split))
-        (folder / "classes.txt").write_text("".join(f"{name}\n" for name in source.classes), encoding="utf-8")
+        (folder / CLASSES).write_text(json.dumps(source.classes) + "\n", encoding="utf-8")
         manifest = build_manifest(
             folder,
             name=name,
@@ -151,12 +151,12 @@ def _signature(entry: Entry) -> bytes:
     if content is None:
         content = hashlib.sha256(entry.image or b"").hexdigest()
     size = "" if entry.content else entry.bytes
-    return f"{entry.label} {entry.width}x{entry.height} {size} {content}\n".encode()
+    return f"{entry.label} {entry.width}x{entry.height} {size} {content}\n".encode("utf-8", "surrogateescape")
 
 
 def _complaint(corrupt: list[Corrupt], report: Path) -> str:
     lines = [f"{item.name}: {item.fault}" for item in corrupt]
-    report.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    report.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", errors="surrogateescape")
     shown = "\n  ".join(lines[:SHOWN])
     more = f"\n  and {len(lines) - SHOWN:,} more" if len(lines) > SHOWN else ""
     return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ HUB_REVISION = "607a30d783dfa663caf39e06633721c8d4cfcd7e"
 FILES = ("encoder.json", "vocab.bpe")
 LAYOUTS = (FILES, ("vocab.json", "merges.txt"))
 BYTES = 256
+# Symbols that no merge makes: <|endoftext|>, RoBERTa's <s> and <mask>, fairseq's madeupword0000, BERT's [CLS].
+SPECIAL = re.compile(r"<[^<>]*>|<\|[^<>]*\|>|\[[A-Z]+\]|madeupword\d+")
 GPT2_ENTRIES = 50_257
 GPT2_SHA256 = "2a84aa51ea049287ee4c5e438e96023cd6c3bc5250a519851ff57885941f125c"
 INSTEAD = (
@@ -140,7 +143,7 @@ def _load(vocabulary_path: Path, merges_path: Path, dictionary_path: Path | None
 
 def _load_vocabulary(path: Path) -> dict[str, int]:
     try:
-        vocabulary = json.loads(path.read_text(encoding="utf-8"))
+        vocabulary = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"cannot read {path}: {error}") from error
     numbers = list(vocabulary.values()) if isinstance(vocabulary, dict) else []
@@ -151,7 +154,7 @@ def _load_vocabulary(path: Path) -> dict[str, int]:
 
 def _load_merges(path: Path) -> list[tuple[str, str]]:
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {path}: {error}") from error
     first = 1 if lines[0].startswith("#version") else 0
@@ -173,7 +176,7 @@ def _refuse_strangers(vocabulary: Mapping[str, int], merges: Iterable[tuple[str,
             raise DataError(f"{where} do not belong together: no entry for the merge of {pair[0]!r} and {pair[1]!r}")
         made.add("".join(pair))
     letters = {piece for piece in vocabulary if len(piece) == 1}
-    stray = [p for p in vocabulary if p not in made and p not in letters and not (p[:2] == "<|" and p[-2:] == "|>")]
+    stray = [p for p in vocabulary if p not in made and p not in letters and not SPECIAL.fullmatch(p)]
     if stray:
         raise DataError(f"{where} do not belong together: no merge makes {stray[0]!r} and {len(stray) - 1:,} others")
     if len(letters) < BYTES:

@@ -76,6 +76,9 @@ def check(config: DictConfig) -> None:
             "pretraining.start=checkpoint and pretraining.checkpoint=<file.pt> go together; "
             f"got start={pretraining.start}, checkpoint={pretraining.checkpoint}"
         )
+    least = 3 * len(TASKS[task.name].sentences)  # <s> or </s>, one token and </s> of each sentence
+    if config.recipe.max_length < least:
+        raise UserError(f"recipe.max_length={config.recipe.max_length}: expected at least {least} for {task.name}")
     blm.check_masking(pretraining.recipe, "pretraining.recipe")
     check_length(config, "recipe.max_length", config.recipe.max_length)
     check_length(config, "pretraining.recipe.tokens_per_sample", pretraining.recipe.tokens_per_sample)

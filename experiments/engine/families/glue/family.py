@@ -19,12 +19,11 @@ from experiments.engine.families.blm.family import build_encoder, encoder_sectio
 from experiments.engine.families.glue import task  # noqa: F401 - registers itself
 from experiments.engine.families.glue.answers import write_answers
 from experiments.engine.families.glue.criterion import HEAD
+from experiments.engine.families.glue.joined import BEGIN, SEPARATOR, count_cut
 from experiments.engine.families.glue.metrics import mean, measure
 from experiments.engine.families.glue.prediction import predict
 from experiments.engine.families.glue.pretrained import compare
 from experiments.util.errors import UserError
-
-BEGIN, SEPARATOR = 0, 2  # <s> and </s>, by which RoBERTa opens a text and divides a pair
 
 
 class SentenceClassification(Family):
@@ -43,7 +42,6 @@ class SentenceClassification(Family):
             "init_token": BEGIN,
             "separator_token": SEPARATOR,
             "max_positions": config.recipe.max_length,
-            "shorten_method": "truncate",
             "regression_target": facts.regression,
             "classification_head_name": HEAD,
             "batch_sentences": config.recipe.batch_size,
@@ -82,7 +80,18 @@ class SentenceClassification(Family):
         return [pretraining_config(config)] if config.pretraining.start == "run" else []
 
     def describe(self, config: DictConfig) -> dict[str, Any]:
-        """The start of the fine-tuning: its run, its checksum, and exactly which weights were new."""
+        """How many examples are cut, and the start of the fine-tuning: its run, its checksum, and which weights were
+        new."""
+        return {**self._cut(config), **self._start(config)}
+
+    def _cut(self, config: DictConfig) -> dict[str, Any]:
+        data, longest = Path(config.data.folder), config.recipe.max_length
+        sentences = len(TASKS[config.task.name].sentences)
+        splits = load_manifest(data)["splits"]
+        cut = {split: count_cut(data, split, sentences, longest) for split in splits}
+        return {"cut": {"max_length": longest, **{split: f"{cut[split]} of {splits[split]['rows']}" for split in cut}}}
+
+    def _start(self, config: DictConfig) -> dict[str, Any]:
         start = pretrained_checkpoint(config)
         if start is None:
             return super().describe(config) | {"pretrained": {"start": "scratch"}}

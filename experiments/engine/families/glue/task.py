@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from fairseq import models
+from fairseq.data import NumelDataset, RightPadDataset, data_utils
 from fairseq.logging import metrics
 from fairseq.tasks import register_task
 from fairseq.tasks.sentence_prediction import SentencePredictionConfig, SentencePredictionTask
 
+from experiments.engine.families.glue.joined import JoinedSentences
 from experiments.engine.families.glue.metrics import measure
 from experiments.engine.families.glue.pretrained import load_pretrained
 from experiments.engine.update_batches import UpdateBatches
@@ -32,6 +34,25 @@ class LRPESentencePredictionTask(UpdateBatches, SentencePredictionTask):
     @property
     def samples_per_update(self) -> int:
         return self.cfg.batch_sentences
+
+    def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> Any:
+        """fairseq's examples, but a text that is too long loses words of its longer sentence and no special token."""
+        found = super().load_dataset(split, combine, **kwargs)
+        parts = [Path(self.cfg.data) / f"input{part}" / split for part in (0, 1)]
+        texts = JoinedSentences(
+            [
+                data_utils.load_indexed_dataset(str(part), self.source_dictionary, combine=combine)
+                for part in parts
+                if part.with_suffix(".idx").exists()
+            ],
+            self.cfg.max_positions,
+        )
+        nested = found.dataset  # below the order in which fairseq shuffles
+        nested.defn["net_input.src_tokens"] = RightPadDataset(texts, pad_idx=self.source_dictionary.pad())
+        nested.defn["net_input.src_lengths"] = NumelDataset(texts, reduce=False)
+        nested.defn["ntokens"] = NumelDataset(texts, reduce=True)
+        nested.sizes = [texts.sizes]
+        return found
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """The encoder with a head; its learned positions are as many as in pretraining, whatever the longest text."""
