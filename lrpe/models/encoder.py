@@ -13,6 +13,7 @@ from lrpe.encodings import build_absolute
 from lrpe.encodings.absolute import LearnedPositions
 from lrpe.models.attention import AttentionConfig, build_attention
 from lrpe.models.block import TransformerBlock
+from lrpe.ops.linear_cross_entropy import linear_cross_entropy
 
 INITIAL_STD = 0.02
 
@@ -104,7 +105,15 @@ class MaskedLMHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """``(..., embed_dim)`` -> ``(..., vocabulary)``."""
-        return F.linear(self.norm(F.gelu(self.dense(features))), self.weight, self.bias)
+        return F.linear(self._hidden(features), self.weight, self.bias)
+
+    def loss(self, features: Tensor, targets: Tensor) -> Tensor:
+        """sum of -log softmax(logits)[target] in nats, without the logits of all tokens: ``(masked, embed_dim)``,
+        Int64 ``(masked,)`` -> Float32 ``()`` (Float64 of float64 features)."""
+        return linear_cross_entropy(self._hidden(features), self.weight, targets, self.bias)
+
+    def _hidden(self, features: Tensor) -> Tensor:
+        return self.norm(F.gelu(self.dense(features)))
 
 
 class ClassificationHead(nn.Module):

@@ -11,7 +11,7 @@ from torch import nn
 from data_prep.api import unigram_perplexity
 from experiments.engine import checkpoints
 from experiments.engine.distributed import DistributedContext
-from experiments.engine.families.alm import adaptive_loss, task  # noqa: F401 - register themselves
+from experiments.engine.families.alm import adaptive_loss, cross_entropy, task  # noqa: F401 - register themselves
 from experiments.engine.families.alm.evaluation import evaluate
 from experiments.engine.families.alm.model import decoder_config
 from experiments.engine.families.base import Counting, Family, as_json, attention_fields
@@ -48,7 +48,7 @@ class AutoregressiveLM(Family):
         }
 
     def criterion(self, config: DictConfig) -> dict[str, Any]:
-        return {"_name": "lrpe_adaptive_loss" if config.model.adaptive_cutoffs else "cross_entropy"}
+        return {"_name": "lrpe_adaptive_loss" if config.model.adaptive_cutoffs else "lrpe_cross_entropy"}
 
     def sections(self, config: DictConfig) -> dict[str, Any]:
         # adaptive losses refuse torch's DDP

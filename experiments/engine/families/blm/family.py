@@ -11,7 +11,7 @@ from torch import nn
 from data_prep.api import unigram_perplexity
 from experiments.engine.distributed import DistributedContext
 from experiments.engine.families.base import Counting, Family, attention_fields
-from experiments.engine.families.blm import task  # noqa: F401 - registers itself
+from experiments.engine.families.blm import cross_entropy, task  # noqa: F401 - register themselves
 from experiments.engine.families.blm.evaluation import evaluate
 from experiments.engine.families.blm.model import LRPEEncoder, encoder_config
 from experiments.engine.vocabulary import vocabulary_size
@@ -58,7 +58,7 @@ class BidirectionalLM(Family):
         return encoder_section(config)
 
     def criterion(self, config: DictConfig) -> dict[str, Any]:
-        return {"_name": "masked_lm"}
+        return {"_name": "lrpe_masked_cross_entropy"}
 
     def build(self, config: DictConfig) -> nn.Module:
         return build_encoder(config, Path(config.data.folder), masked_lm_head=True)
