@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
+from experiments.engine.cost import Cost, cost
 from experiments.engine.families import Counting, family_of
 from experiments.engine.translate import accumulation
 from experiments.runs.records import find_runs
@@ -28,6 +30,8 @@ class Plan:
         samples: sequences or images a forward pass and device; `passes` of them an update.
         updates: updates of the run.
         seconds: estimated duration, and `basis` says from what.
+        cost: operations an update, and memory a device; None where they are not modeled.
+        held: bytes that the process holds beside the model's, on a CPU.
     """
 
     parameters: int
@@ -41,11 +45,14 @@ class Plan:
     learning_rate: float
     seconds: float
     basis: str
+    cost: Cost | None = None
+    held: int = 0
 
     def text(self, name: str, world_size: int) -> str:
         new = f" ({self.encoding_parameters:,} of them new to the encoding)" if self.encoding_parameters else ""
         batch = f"{self.samples} samples x {self.passes} passes x {world_size} devices"
         unit, size = self.counting.unit, self.counting.per_update
+        costs = [] if self.cost is None else cost_lines(self.cost, self.held)
         return "\n".join(
             [
                 f"{name}",
@@ -53,6 +60,7 @@ class Plan:
                 f"  batch          {size:,} {unit} an update ({batch})",
                 f"  updates        {self.updates:,}, {self.updates * size:,} {unit} in all",
                 f"  learning rate  {self.learning_rate:g} at its peak",
+                *costs,
                 f"  time           about {_duration(self.seconds)} ({self.basis})",
             ]
         )
@@ -92,7 +100,34 @@ def make_plan(config: DictConfig, world_size: int) -> Plan:
         learning_rate=config.recipe.learning_rate,
         seconds=updates * seconds / world_size,
         basis=basis,
+        cost=cost(config, samples),
+        held=0 if torch.cuda.is_available() else resident_memory(),
     )
+
+
+def cost_lines(found: Cost, held: int = 0) -> list[str]:
+    """Memory and operations for a person; ``held`` bytes are the process's own."""
+    memory, flops = found.memory, found.flops
+    parts = f"state {_gib(memory.state)}, activations {_gib(memory.activations)}, output layer {_gib(memory.output)}"
+    own = f", process {_gib(held)}" if held else ""
+    shares = ", ".join(f"{name} {getattr(flops, name) / flops.total:.0%}" for name in ("layers", "attention", "output"))
+    return [
+        f"  memory         about {_gib(memory.total + held)} at its peak on each device ({parts}{own})",
+        f"  operations     {flops.total / 1e12:,.3g} TFLOP an update ({shares})",
+    ]
+
+
+def resident_memory() -> int:
+    """Bytes that this process holds; 0 where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
+    except OSError:
+        return 0
+    return pages * resource.getpagesize()
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.2f} GiB"
 
 
 def _seconds_per_update(config: DictConfig, parameters: int, counting: Counting) -> tuple[float, str]:

@@ -54,7 +54,7 @@ def test_loss_and_gradients_are_cross_entropys(count: int, biased: bool, dtype: 
     if count == 1:
         assert float(found) == 0.0, "its one target is ignored"
     for ours, theirs in zip(_gradients(3 * found, leaves), _gradients(3 * expected, exact), strict=True):
-        assert _relative(ours, theirs) < tolerance or not theirs.any() and not ours.any()
+        assert _relative(ours, theirs) < tolerance or (not theirs.any() and not ours.any())
 
 
 @pytest.mark.parametrize("shape", [(3, 11), (2, 2, 8), (0,)])

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig
-from torch import nn
+from torch import Tensor, nn
 
 from data_prep.api import unigram_perplexity
 from experiments.engine import checkpoints
@@ -14,7 +15,7 @@ from experiments.engine.distributed import DistributedContext
 from experiments.engine.families.alm import adaptive_loss, cross_entropy, task  # noqa: F401 - register themselves
 from experiments.engine.families.alm.evaluation import evaluate
 from experiments.engine.families.alm.model import decoder_config
-from experiments.engine.families.base import Counting, Family, as_json, attention_fields
+from experiments.engine.families.base import PROBE_WORDS, Counting, Family, as_json, attention_fields
 from experiments.engine.vocabulary import vocabulary_size
 from lrpe.models import DecoderLM
 
@@ -57,6 +58,11 @@ class AutoregressiveLM(Family):
     def build(self, config: DictConfig) -> nn.Module:
         words = vocabulary_size(Path(config.data.folder))
         return DecoderLM(decoder_config(DictConfig(self.model(config)), words, padding_index=1))
+
+    def probe(self, config: DictConfig) -> tuple[nn.Module, Tensor]:
+        section = DictConfig({**self.model(config), "adaptive_cutoffs": "[]"})
+        model = DecoderLM(decoder_config(section, PROBE_WORDS, padding_index=1))
+        return model, torch.full((1, config.recipe.tokens_per_sample), PROBE_WORDS - 1)
 
     def counting(self, config: DictConfig) -> Counting:
         return Counting("tokens", config.recipe.batch_size * config.recipe.tokens_per_sample)

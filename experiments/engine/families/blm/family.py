@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig
-from torch import nn
+from torch import Tensor, nn
 
 from data_prep.api import unigram_perplexity
 from experiments.engine.distributed import DistributedContext
-from experiments.engine.families.base import Counting, Family, attention_fields
+from experiments.engine.families.base import PROBE_WORDS, Counting, Family, attention_fields
 from experiments.engine.families.blm import cross_entropy, task  # noqa: F401 - register themselves
 from experiments.engine.families.blm.evaluation import evaluate
 from experiments.engine.families.blm.model import LRPEEncoder, encoder_config
@@ -62,6 +63,11 @@ class BidirectionalLM(Family):
 
     def build(self, config: DictConfig) -> nn.Module:
         return build_encoder(config, Path(config.data.folder), masked_lm_head=True)
+
+    def probe(self, config: DictConfig) -> tuple[nn.Module, Tensor]:
+        section = DictConfig(encoder_section(config))
+        model = LRPEEncoder(encoder_config(section, PROBE_WORDS, padding_index=1), masked_lm_head=True)
+        return model.encoder, torch.full((1, config.recipe.tokens_per_sample), PROBE_WORDS - 1)
 
     def counting(self, config: DictConfig) -> Counting:
         return Counting("tokens", config.recipe.batch_size * config.recipe.tokens_per_sample)
