@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import attention, encoding, generation, memory, training
+from benchmarks import attention, encoding, generation, memory, output_layer, training
 from benchmarks.measure import floors, keep_memory, machine
 
 SUBJECTS = {
     "encoding": encoding.measure,
     "attention": attention.measure,
     "memory": memory.measure,
+    "output_layer": output_layer.measure,
     "training": training.measure,
     "generation": generation.measure,
 }
@@ -32,7 +33,7 @@ def render(results: dict[str, dict[str, Any]]) -> str:
     for subject, result in results.items():
         place, rates = result["machine"], result["floors"]
         lines += [
-            f"## {subject.capitalize()}",
+            f"## {subject.replace('_', ' ').capitalize()}",
             "",
             f"{place['processor']}, {place['threads']} threads of {place['cores']} cores, Python {place['python']}, "
             f"torch {place['torch']}; load average {place['load_average']} at the start. "

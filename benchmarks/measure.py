@@ -19,20 +19,21 @@ Case = Callable[[], Any]
 
 
 def compare(
-    title: str, cases: Mapping[str, Case], *, reference: str, rounds: int = 9, note: str = ""
+    title: str, cases: Mapping[str, Case], *, reference: str, rounds: int = 9, warm: int = 2, note: str = ""
 ) -> dict[str, Any]:
     """Every case once a round: a disturbance of the machine meets neighbors, so ratios are taken within rounds.
 
     Args:
-        cases: what is timed, by name; called twice before the clock starts.
+        cases: what is timed, by name.
         reference: the case that a ratio is the time over.
+        warm: calls of each before the clock starts.
 
     Returns:
         Plain data: a row a case with the median, quartiles (seconds) and the median of the rounds' ratios.
     """
     for case in cases.values():
-        case()
-        case()
+        for _ in range(warm):
+            case()
     seconds: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(rounds):
         for name, case in cases.items():

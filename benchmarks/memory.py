@@ -22,18 +22,19 @@ def step(length: int) -> tuple[float, float]:
     encoding = {"name": "lrpe", "core": "orthogonal", "projection": "householder", "learn_angles": True, "seed": 0}
     block = TransformerBlock(LinearAttention(512, 8, encoding=encoding), 2048)
     optimizer = torch.optim.AdamW(block.parameters(), fused=True)
-    held = _status("VmRSS")
+    held = status("VmRSS")
     x = torch.randn(1, length, 512)
     began = time.perf_counter()
     block(x).square().mean().backward()
     optimizer.step()
-    return time.perf_counter() - began, _status("VmHWM") - held
+    return time.perf_counter() - began, status("VmHWM") - held
 
 
-def _status(field: str) -> int:
-    """Bytes, of this program alone: the peak that getrusage tells counts what its parent held at its start."""
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
-    return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith(f"{field}:"))
+def status(field: str) -> int:
+    """Bytes by a field of Linux's ``/proc/self/status``, of this program alone: the peak that getrusage tells counts
+    what its parent held at its start."""
+    text = Path("/proc/self/status").read_text(encoding="utf-8")
+    return 1024 * next(int(line.split()[1]) for line in text.splitlines() if line.startswith(f"{field}:"))
 
 
 def measure() -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -51,6 +52,8 @@ def main(
     request = parse_request(arguments)
     spec = load_table(request.table)
     reference, siblings = load_reference(spec), load_siblings(spec)
+    if request.dry_run and resolve is resolve_config:
+        resolve = partial(resolve_config, open_identity=True)
     plan = make_plan(spec, request, resolve)
     missing = plan.missing()
     if request.dry_run:

@@ -10,6 +10,11 @@ from data_prep.api import TASKS, load_manifest, prepare, prepare_task
 from data_prep.core.errors import DataError
 from experiments.util.errors import UserError
 
+
+class Unprepared(UserError):
+    """The data is not there, and a person has to prepare it."""
+
+
 EMBEDDED = ("pydoc", "pydoc_bpe", "digits")  # need no download, so they are prepared on first use
 
 
@@ -38,7 +43,7 @@ def _is_embedded(name: str, folder: Path) -> bool:
 
 def _prepare(name: str, folder: Path) -> None:
     if not _is_embedded(name, folder):
-        raise UserError(
+        raise Unprepared(
             f"no prepared data in {folder}: run  python -m data_prep.{name}  (or make data-{name}), "
             "or set data.folder, or LRPE_DATA, to where it lies"
         )
@@ -48,7 +53,7 @@ def _prepare(name: str, folder: Path) -> None:
 def _prepare_task(config: DictConfig, folder: Path) -> None:
     task, tokens = config.task.name, Path(config.pretraining.data.folder)
     if not TASKS[task].embedded or folder != Path(config.paths.data) / "glue" / tokens.name / task:
-        raise UserError(
+        raise Unprepared(
             f"no prepared data in {folder}: run  python -m data_prep.glue --task {task} --tokens {tokens}  "
             "(with --source DIR for GLUE's own folders), or set data.folder to where it lies"
         )

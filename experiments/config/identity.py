@@ -70,6 +70,15 @@ def run_directory(config: DictConfig) -> Path:
     return Path(config.paths.results) / "runs" / config.experiment.name / name / f"seed{config.seed}"
 
 
+def open_run_directory(config: DictConfig) -> Path:
+    """:func:`run_directory` where the data is not there: the last part of the name is not the run's identity, and only
+    tells configs apart."""
+    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    task = f"-{config.task.name}" if "task" in config else ""
+    name = f"{config.encoding.label}{task}-open-{digest(scientific_part(plain, ''))}"
+    return Path(config.paths.results) / "runs" / config.experiment.name / name / f"seed{config.seed}"
+
+
 def pretraining_identity(config: DictConfig) -> dict[str, str]:
     """What of the pretraining can change a fine-tuning's result.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.engine.cost import Cost, cost
 from experiments.engine.families import Counting, family_of
 from experiments.engine.translate import accumulation, pass_matters
 from experiments.runs.records import find_runs
@@ -30,6 +32,8 @@ class Plan:
         fixed_pass: whether the recipe says so, because what shares a pass changes the result.
         updates: updates of the run.
         seconds: estimated duration, and `basis` says from what.
+        cost: operations an update, and memory a device; None where they are not modeled.
+        held: bytes that the process holds beside the model's, on a CPU.
     """
 
     parameters: int
@@ -44,12 +48,15 @@ class Plan:
     seconds: float
     basis: str
     fixed_pass: bool = False
+    cost: Cost | None = None
+    held: int = 0
 
     def text(self, name: str, world_size: int) -> str:
         new = f" ({self.encoding_parameters:,} of them new to the encoding)" if self.encoding_parameters else ""
         batch = f"{self.samples} samples x {self.passes} passes x {world_size} devices"
         batch += "; samples as recipe.samples_per_pass says" if self.fixed_pass else ""
         unit, size = self.counting.unit, self.counting.per_update
+        costs = [] if self.cost is None else cost_lines(self.cost, self.held)
         return "\n".join(
             [
                 f"{name}",
@@ -57,6 +64,7 @@ class Plan:
                 f"  batch          {size:,} {unit} an update ({batch})",
                 f"  updates        {self.updates:,}, {self.updates * size:,} {unit} in all",
                 f"  learning rate  {self.learning_rate:g} at its peak",
+                *costs,
                 f"  time           about {_duration(self.seconds)} ({self.basis})",
             ]
         )
@@ -93,6 +101,8 @@ def make_plan(config: DictConfig, world_size: int) -> Plan:
         seconds=updates * seconds / world_size,
         basis=basis,
         fixed_pass=pass_matters(config),
+        cost=cost(config, samples),
+        held=0 if torch.cuda.is_available() else resident_memory(),
     )
 
 
@@ -116,6 +126,31 @@ def _remedy(config: DictConfig, message: str) -> str:
         )
     key = min(places, key=lambda name: places[name])
     return f"give another {key}, which is {OmegaConf.select(config, key)}"
+
+
+def cost_lines(found: Cost, held: int = 0) -> list[str]:
+    """Memory and operations for a person; ``held`` bytes are the process's own."""
+    memory, flops = found.memory, found.flops
+    parts = f"state {_gib(memory.state)}, activations {_gib(memory.activations)}, output layer {_gib(memory.output)}"
+    own = f", process {_gib(held)}" if held else ""
+    shares = ", ".join(f"{name} {getattr(flops, name) / flops.total:.0%}" for name in ("layers", "attention", "output"))
+    return [
+        f"  memory         about {_gib(memory.total + held)} at its peak on each device ({parts}{own})",
+        f"  operations     {flops.total / 1e12:,.3g} TFLOP an update ({shares})",
+    ]
+
+
+def resident_memory() -> int:
+    """Bytes that this process holds; 0 where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
+    except OSError:
+        return 0
+    return pages * resource.getpagesize()
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.2f} GiB"
 
 
 def _seconds_per_update(config: DictConfig, parameters: int, counting: Counting) -> tuple[float, str]:

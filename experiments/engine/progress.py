@@ -17,6 +17,7 @@ from experiments.engine.denominators import RATE
 from experiments.engine.families import Counting
 
 LN2 = math.log(2)
+MFU = "model_flops_utilization"
 Row = dict[str, Any]
 
 
@@ -30,6 +31,8 @@ class RunProgress:
         start_update: updates already done when this process began.
         record: receives every row; None on ranks other than the first.
         terminal: a moving bar, or plain lines. By default as standard error is.
+        flops_per_unit: operations for each of what the speed counts; None: unknown.
+        peak_flops: what all devices can do a second; None: unknown.
     """
 
     def __init__(
@@ -40,9 +43,12 @@ class RunProgress:
         start_update: int = 0,
         record: Callable[[Row], None] | None = None,
         terminal: bool | None = None,
+        flops_per_unit: float | None = None,
+        peak_flops: float | None = None,
     ) -> None:
         self.name, self.max_update, self.counting = name, max_update, counting
         self.record = record
+        self.flops_per_unit, self.peak_flops = flops_per_unit, peak_flops
         self.check_validation: Callable[[], None] = lambda: None
         self.start_update = self.update = start_update
         self.started = time.monotonic()
@@ -71,6 +77,8 @@ class RunProgress:
         ):
             if theirs in stats:
                 row[ours] = float(stats[theirs])
+        if (share := self._utilization(row)) is not None:
+            row[MFU] = share
         row["peak_memory_bytes"] = peak_memory()
         self._emit(row)
         self._show(row)
@@ -112,6 +120,8 @@ class RunProgress:
             parts.append(f"valid {self._valid}")
         if (speed := row.get(f"{self.counting.speed_unit}_per_second")) is not None:
             parts.append(f"{speed:,.0f} {self.counting.speed_unit}/s")
+        if MFU in row:
+            parts.append(f"{row[MFU]:.1%} of peak")
         parts = [part for part in parts if part]
         if self._bar is not None:
             self._bar.n = self.update
@@ -122,6 +132,13 @@ class RunProgress:
             self._printed = now
             left = f"{_clock(self._seconds_left())} left"
             print(f"{self.name} {self.update}/{self.max_update} | " + " | ".join([*parts, left]), flush=True)
+
+    def _utilization(self, row: Row) -> float | None:
+        """Model FLOPs utilization (Chowdhery et al. 2022, appendix B), from 0 to 1; None where a factor is unknown."""
+        speed = row.get(f"{self.counting.speed_unit}_per_second")
+        if speed is None or not self.flops_per_unit or not self.peak_flops:
+            return None
+        return speed * self.flops_per_unit / self.peak_flops
 
     def _figures(self, row: Row) -> str:
         """What a person reads beside the loss: the perplexity, or the family's own metrics."""

@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 
 from experiments.engine import checkpoints, nonfinite, optimizer  # noqa: F401 - the optimizer registers itself
 from experiments.engine.patches import LOGGER
-from experiments.engine.progress import Row, RunProgress
+from experiments.engine.progress import MFU, Row, RunProgress
 from experiments.engine.signals import Stopping
 from experiments.engine.tf32 import matrix_products
 
@@ -57,6 +57,12 @@ def median_speed(rows: list[Row], unit: str) -> float | None:
     """Median ``unit`` (tokens, images) a second over the log intervals of a history."""
     speeds = [row[f"{unit}_per_second"] for row in rows if row.get(f"{unit}_per_second")]
     return statistics.median(speeds) if speeds else None
+
+
+def median_utilization(rows: list[Row]) -> float | None:
+    """Median share of the devices' peak over the log intervals of a history."""
+    shares = [row[MFU] for row in rows if row.get(MFU)]
+    return statistics.median(shares) if shares else None
 
 
 def quiet() -> None:

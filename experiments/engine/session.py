@@ -7,6 +7,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 
 from data_prep.api import check, load_manifest
@@ -17,14 +18,15 @@ from experiments.engine.disk import bytes_needed, check_reserve, check_space, wr
 from experiments.engine.distributed import DistributedContext, arithmetic_of, encoding_backend, find_context
 from experiments.engine.families import family_of
 from experiments.engine.plan import Plan, make_plan
-from experiments.engine.progress import Row, RunProgress, peak_memory
-from experiments.engine.run import median_speed, quiet, train
+from experiments.engine.progress import MFU, Row, RunProgress, peak_memory
+from experiments.engine.run import median_speed, median_utilization, quiet, train
 from experiments.engine.signals import Interrupted, Stopping, hand_over
 from experiments.engine.translate import fairseq_config
 from experiments.runs.expected import Watch
 from experiments.runs.provenance import build_manifest
 from experiments.runs.records import CLOSING_FIELDS, RunFolder, shown_metrics
 from experiments.tracking.tracker import Tracker
+from experiments.util.cards import find_card
 from experiments.util.errors import UserError
 
 
@@ -123,7 +125,15 @@ def _train(
     config: DictConfig, fairseq: DictConfig, runs: RunFolder, place: DistributedContext, plan: Plan, start: int
 ) -> int:
     name = run_name(config)
-    progress, stopping = RunProgress(name, plan.updates, plan.counting, start), Stopping()
+    progress = RunProgress(
+        name,
+        plan.updates,
+        plan.counting,
+        start,
+        flops_per_unit=None if plan.cost is None else plan.cost.flops.total / plan.counting.per_update,
+        peak_flops=peak_flops(config.recipe.precision, place),
+    )
+    stopping = Stopping()
     with ExitStack() as stack:
         tracker = stack.enter_context(
             Tracker.start(config.tracker.mode, runs, OmegaConf.to_container(config, resolve=True), runs.load(), start)
@@ -192,6 +202,12 @@ def _follow(
     return 0
 
 
+def peak_flops(precision: str, place: DistributedContext) -> float | None:
+    """What all devices together can do a second; None on a CPU, and on a card that the table does not have."""
+    card = find_card(torch.cuda.get_device_name(place.local_rank)) if place.cuda else None
+    return card.peak(precision) * place.world_size if card else None
+
+
 def _close(
     runs: RunFolder,
     plan: Plan,
@@ -210,6 +226,7 @@ def _close(
         **{
             counting.unit: update * counting.per_update,
             f"{counting.speed_unit}_per_second": median_speed(runs.history(), counting.speed_unit),
+            **({MFU: share} if (share := median_utilization(runs.history())) else {}),
         },
     )
 

@@ -28,7 +28,7 @@ from experiments.util.files import (
 SCHEMA = 1
 CLOSING_FIELDS = {
     *("tokens", "sentences", "images", "tokens_per_second", "images_per_second"),
-    *("peak_memory_bytes", "parameters"),
+    *("peak_memory_bytes", "parameters", "model_flops_utilization"),
 }
 STATUSES = ("running", "finished", "failed", "interrupted")
 

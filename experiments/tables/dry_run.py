@@ -28,6 +28,8 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         yield f"{len(measured)} runs to measure at other lengths once they are trained (python -m experiments.evaluate)"
     missing = len(plan.missing())
     yield f"{missing} of {len(plan.jobs)} runs to train; nothing was started (dry_run=true)"
+    if plan.unprepared:
+        yield f"identities are open until the data is prepared: {plan.unprepared}"
     if seconds:
         yield f"time one after another: {_sum(seconds)}"
 

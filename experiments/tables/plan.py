@@ -30,15 +30,18 @@ class Needed:
 @dataclass(frozen=True)
 class Resolved:
     """Where a config's run lives: its folder, its identity, the root of all results, the runs that it starts from (and
-    trains first where they are missing), and the config itself."""
+    trains first where they are missing), the config itself, and, where the identity is open
+    because the data is not there, what to do about that."""
 
     folder: Path
     identity: str
     results: Path
     requires: tuple[Needed, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    unprepared: str = ""
 
 
+OPEN = "open"  # the identity of a run whose data is not prepared
 Resolve = Callable[[list[str]], Resolved]
 
 
@@ -102,6 +105,7 @@ class Plan:
     seeds: tuple[int, ...]
     jobs: tuple[Job, ...]
     results: Path
+    unprepared: str = ""  # why identities are open, and the remedy
 
     @property
     def stem(self) -> Path:
@@ -176,12 +180,21 @@ def make_plan(spec: TableSpec, request: Request, resolve: Resolve) -> Plan:
         for seed in seeds
     ]
     _refuse_twins(jobs)
-    return Plan(spec, request, rows, columns, seeds, tuple(jobs), next(iter(resolved.values()))[1].results)
+    found = [where for _, where in resolved.values()]
+    unprepared = next((where.unprepared for where in found if where.unprepared), "")
+    return Plan(spec, request, rows, columns, seeds, tuple(jobs), found[0].results, unprepared)
 
 
-def resolve_config(overrides: list[str]) -> Resolved:
-    """Compose with the project's own loader; the identity prepares embedded text, whose checksum it needs."""
+def resolve_config(overrides: list[str], *, open_identity: bool = False) -> Resolved:
+    """Compose with the project's own loader; the identity prepares embedded text, whose checksum it needs.
+
+    Args:
+        overrides: of one run.
+        open_identity: where the data is not there, leave the identity open instead of refusing.
+    """
     from experiments.config import compose, identity, run_directory
+    from experiments.config.data import Unprepared
+    from experiments.config.identity import open_run_directory
     from experiments.config.pretraining import pretraining_config
 
     def plain(config: DictConfig) -> dict[str, Any]:
@@ -189,10 +202,17 @@ def resolve_config(overrides: list[str]) -> Resolved:
 
     config = compose(overrides)
     requires: tuple[Needed, ...] = ()
+    results = Path(config.paths.results)
+    try:
+        identity(config)
+    except Unprepared as error:
+        if not open_identity:
+            raise
+        return Resolved(open_run_directory(config), OPEN, results, (), plain(config), str(error))
     if "pretraining" in config and config.pretraining.start == "run":
         start = pretraining_config(config)
         requires = (Needed(run_directory(start), plain(start)),)
-    return Resolved(run_directory(config), identity(config), Path(config.paths.results), requires, plain(config))
+    return Resolved(run_directory(config), identity(config), results, requires, plain(config))
 
 
 def _overrides(spec: TableSpec, request: Request, row: Row, protocol: str, variant: tuple[str, ...]) -> list[str]:

@@ -18,6 +18,7 @@ from lrpe.models.attention import AttentionConfig, build_attention
 from lrpe.models.block import TransformerBlock
 from lrpe.models.fields import bounded
 from lrpe.models.mode import evaluating
+from lrpe.ops.linear_cross_entropy import linear_cross_entropy
 from lrpe.weight_decay import DecaySparing
 
 
@@ -137,7 +138,24 @@ class DecoderLM(DecaySparing):
         """The output layer."""
         if self.adaptive_softmax is not None:
             return self.adaptive_softmax.get_log_prob(features)
-        return F.linear(features, self.embedding.weight if self.output_weight is None else self.output_weight)
+        return F.linear(features, self._output)
+
+    def loss(self, features: Tensor, targets: Tensor) -> Tensor:
+        """sum of -log p(target) over the targets that are not padding, in nats, without the logits of all tokens:
+        ``(batch, length, embed_dim)``, Int64 ``(batch, length)`` -> Float32 ``()`` (Float64 of float64 features).
+
+        Raises:
+            ValueError: the output is an adaptive softmax, whose loss is another.
+        """
+        if self.adaptive_softmax is not None:
+            raise ValueError("adaptive_cutoffs: the adaptive softmax has a loss of its own")
+        padding = self.config.padding_index
+        ignored = {} if padding is None else {"ignore_index": padding}
+        return linear_cross_entropy(features, self._output, targets, **ignored)
+
+    @property
+    def _output(self) -> Tensor:
+        return self.embedding.weight if self.output_weight is None else self.output_weight
 
     def extend(self, tokens: Tensor, state: DecoderState | None = None) -> tuple[Tensor, DecoderState]:
         """:meth:`forward` for the tokens that follow those in ``state``: Int ``(batch, new)`` -> logits of the new."""

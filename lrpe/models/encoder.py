@@ -15,6 +15,7 @@ from lrpe.encodings.parts.precision import drawn_in_float32
 from lrpe.models.attention import AttentionConfig, build_attention
 from lrpe.models.block import TransformerBlock
 from lrpe.models.fields import bounded
+from lrpe.ops.linear_cross_entropy import linear_cross_entropy
 from lrpe.weight_decay import DecaySparing
 
 INITIAL_STD = 0.02
@@ -111,7 +112,15 @@ class MaskedLMHead(DecaySparing):
 
     def forward(self, features: Tensor) -> Tensor:
         """``(..., embed_dim)`` -> ``(..., vocabulary)``."""
-        return F.linear(self.norm(F.gelu(self.dense(features))), self.weight, self.bias)
+        return F.linear(self._hidden(features), self.weight, self.bias)
+
+    def loss(self, features: Tensor, targets: Tensor) -> Tensor:
+        """sum of -log softmax(logits)[target] in nats, without the logits of all tokens: ``(masked, embed_dim)``,
+        Int64 ``(masked,)`` -> Float32 ``()`` (Float64 of float64 features)."""
+        return linear_cross_entropy(self._hidden(features), self.weight, targets, self.bias)
+
+    def _hidden(self, features: Tensor) -> Tensor:
+        return self.norm(F.gelu(self.dense(features)))
 
 
 class ClassificationHead(DecaySparing):

@@ -10,11 +10,13 @@ from typing import Any, ClassVar
 
 import torch
 from omegaconf import DictConfig
-from torch import nn
+from torch import Tensor, nn
 
 from experiments.engine import checkpoints
 from experiments.engine.distributed import DistributedContext
 from lrpe.encodings.parts.permutation import Permutation
+
+PROBE_WORDS = 64  # a probe's vocabulary: its output layer is not what is probed
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,11 @@ class Family(ABC):
     @abstractmethod
     def build(self, config: DictConfig) -> nn.Module:
         """The library's model of this config, on torch's current default device: what will be trained."""
+
+    def probe(self, config: DictConfig) -> tuple[nn.Module, Tensor] | None:
+        """(layers of a model with few words, the tokens of one sequence), to count what they keep; needs no data.
+        Its features are ``model.features(tokens)``, or ``model(tokens)``. None: this family has no such model."""
+        return None
 
     @abstractmethod
     def counting(self, config: DictConfig) -> Counting:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig
-from torch import nn
+from torch import Tensor, nn
 
 from data_prep.api import load_manifest, unigram_perplexity
 from data_prep.core.errors import DataError
 from experiments.engine import checkpoints
 from experiments.engine.distributed import DistributedContext
-from experiments.engine.families.alm import adaptive_loss, task  # noqa: F401 - register themselves
+from experiments.engine.families.alm import adaptive_loss, cross_entropy, task  # noqa: F401 - register themselves
 from experiments.engine.families.alm import model as fairseq_model  # noqa: F401 - registers itself
 from experiments.engine.families.alm.evaluation import evaluate
-from experiments.engine.families.base import Counting, Family
+from experiments.engine.families.base import PROBE_WORDS, Counting, Family
 from experiments.engine.families.epochs import validation_interval
 from experiments.engine.model_config import library_config, model_section
 from experiments.engine.vocabulary import vocabulary_size
@@ -43,7 +44,7 @@ class AutoregressiveLM(Family):
         return {"_name": "lrpe_lm", **model_section(DecoderConfig, config)}
 
     def criterion(self, config: DictConfig) -> dict[str, Any]:
-        return {"_name": "lrpe_adaptive_loss" if config.model.adaptive_cutoffs else "cross_entropy"}
+        return {"_name": "lrpe_adaptive_loss" if config.model.adaptive_cutoffs else "lrpe_cross_entropy"}
 
     def sections(self, config: DictConfig) -> dict[str, Any]:
         # adaptive losses refuse torch's DDP
@@ -52,6 +53,11 @@ class AutoregressiveLM(Family):
     def build(self, config: DictConfig) -> nn.Module:
         words = vocabulary_size(Path(config.data.folder))
         return DecoderLM(library_config(DecoderConfig, self.model(config), vocab_size=words, padding_index=1))
+
+    def probe(self, config: DictConfig) -> tuple[nn.Module, Tensor]:
+        section = model_section(DecoderConfig, config, adaptive_cutoffs=[])
+        model = DecoderLM(library_config(DecoderConfig, section, vocab_size=PROBE_WORDS, padding_index=1))
+        return model, torch.full((1, config.recipe.tokens_per_sample), PROBE_WORDS - 1)
 
     def counting(self, config: DictConfig) -> Counting:
         return Counting("tokens", config.recipe.batch_size * config.recipe.tokens_per_sample)

@@ -34,9 +34,16 @@ class LRPEDecoder(FairseqIncrementalDecoder):
         encoder_out: None = None,
         incremental_state: dict[str, Any] | None = None,
         src_lengths: Tensor | None = None,
+        loss_targets: Tensor | None = None,
         **_: Any,
     ) -> tuple[Tensor, None]:
-        """Logits, or with an adaptive softmax the features that it takes: ``(batch, length, vocabulary or width)``."""
+        """Logits, or with an adaptive softmax the features that it takes: ``(batch, length, vocabulary or width)``.
+
+        With targets ``(batch, length)``, the sum of their -log p, formed inside the model's forward pass so that DDP
+        sees every weight that it uses.
+        """
+        if loss_targets is not None:
+            return self.model.loss(self.model.features(prev_output_tokens), loss_targets), None
         if incremental_state is not None:
             return self._extend(prev_output_tokens, incremental_state), None
         if self.adaptive_softmax is not None:

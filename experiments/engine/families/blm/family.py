@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from fairseq.data import Dictionary
 from omegaconf import DictConfig
-from torch import nn
+from torch import Tensor, nn
 
 from data_prep.api import unigram_perplexity
 from experiments.engine.distributed import DistributedContext
-from experiments.engine.families.base import Counting, Family
-from experiments.engine.families.blm import task  # noqa: F401 - registers itself
+from experiments.engine.families.base import PROBE_WORDS, Counting, Family
+from experiments.engine.families.blm import cross_entropy, task  # noqa: F401 - register themselves
 from experiments.engine.families.blm.blocks import load_blocks
 from experiments.engine.families.blm.evaluation import evaluate
 from experiments.engine.families.blm.model import LRPEEncoder
@@ -61,10 +62,15 @@ class BidirectionalLM(Family):
         return encoder_section(config)
 
     def criterion(self, config: DictConfig) -> dict[str, Any]:
-        return {"_name": "masked_lm"}
+        return {"_name": "lrpe_masked_cross_entropy"}
 
     def build(self, config: DictConfig) -> nn.Module:
         return build_encoder(config, Path(config.data.folder), masked_lm_head=True)
+
+    def probe(self, config: DictConfig) -> tuple[nn.Module, Tensor]:
+        own = {"vocab_size": PROBE_WORDS, "padding_index": 1}
+        model = LRPEEncoder(library_config(EncoderConfig, encoder_section(config), **own), masked_lm_head=True)
+        return model.encoder, torch.full((1, config.recipe.tokens_per_sample), PROBE_WORDS - 1)
 
     def counting(self, config: DictConfig) -> Counting:
         return Counting("tokens", config.recipe.batch_size * config.recipe.tokens_per_sample)

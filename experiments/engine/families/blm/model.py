@@ -60,10 +60,15 @@ class LRPEEncoder(BaseFairseqModel):
         masked_tokens: Tensor | None = None,
         features_only: bool = False,
         classification_head_name: str | None = None,
+        loss_targets: Tensor | None = None,
         **_: Any,
     ) -> tuple[Tensor, dict[str, Any]]:
         """Logits of the masked tokens alone ``(masked, vocabulary)``, or of every token; features
-        ``(batch, length, width)``; or a head's logits ``(batch, classes)``."""
+        ``(batch, length, width)``; or a head's logits ``(batch, classes)``.
+
+        With ``loss_targets`` ``(masked,)``, the sum of their -log p, formed inside the model's forward pass so that DDP
+        sees every weight that it uses.
+        """
         features = self.encoder(src_tokens)
         if classification_head_name is not None:
             return self.classification_heads[classification_head_name](features), {}
@@ -71,6 +76,8 @@ class LRPEEncoder(BaseFairseqModel):
             return features, {}
         if masked_tokens is not None:
             features = features[masked_tokens]
+        if loss_targets is not None:
+            return self.masked_lm_head.loss(features, loss_targets), {}
         return self.masked_lm_head(features), {}
 
     def get_normalized_probs(self, net_output: Any, log_probs: bool, sample: Any = None) -> Tensor:
