@@ -10,7 +10,7 @@ from lrpe.models import (
     VisionConfig,
     VisionTransformer,
 )
-from lrpe.ops import linear_attention
+from lrpe.ops import backend, linear_attention
 
 __version__ = "0.1.0"
 
@@ -25,6 +25,7 @@ __all__ = [
     "SoftmaxAttention",
     "VisionConfig",
     "VisionTransformer",
+    "backend",
     "build_encoding",
     "linear_attention",
 ]

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.gpu.problems import DEVICE, backend, encoding, heads_of
-from lrpe import LRPE, linear_attention
+from benchmarks.gpu.problems import DEVICE, encoding, heads_of
+from lrpe import LRPE, backend, linear_attention
 
 # Relative to the largest element: some ten roundings to a dtype, because parts of a gradient cancel.
 BOUNDS = {torch.float32: 1e-5, torch.bfloat16: 4e-2, torch.float16: 5e-3}

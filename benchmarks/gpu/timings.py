@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.gpu.peers import flash_softmax, linear_attentions
-from benchmarks.gpu.problems import backend, encoding, heads_of
-from lrpe import DecoderConfig, DecoderLM, LinearAttention, linear_attention
+from benchmarks.gpu.problems import encoding, heads_of
+from lrpe import DecoderConfig, DecoderLM, LinearAttention, backend, linear_attention
 
 LENGTHS = (512, 2048, 4096, 16_384, 65_536)
 SOFTMAX_LIMIT = 16_384  # tokens: beyond, its square would take most of the ten minutes
