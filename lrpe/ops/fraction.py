@@ -71,7 +71,7 @@ def attend(
             column = key_sum.unsqueeze(-1)
             start = torch.cat([state.key_value, column, *[torch.zeros_like(column)] * (ones - 1)], dim=-1)
         out, end = weighted_sum(query, key, value, log_decay, start)
-        out, total = out[..., :width], out[..., width : width + 1]
+        out, total, *_ = out.split((width, 1, ones - 1) if ones > 1 else (width, 1), dim=-1)
         end_value, end_sum = (None, None) if end is None else (end[..., :width], end[..., width])
     else:
         out, end_value = weighted_sum(query, key, value, log_decay, state.key_value if state else None)
