@@ -62,7 +62,7 @@ def measure() -> list[dict[str, Any]]:
     """Launches by case, as rows of a table without times."""
     rows = []
     with backend("torch"):
-        for batch in (1, 4, 32):
+        for batch in (1, 16):
             run = attention(batch, 512)
             for choice in ("device", "cache"):
                 with force_blocks(choice):
