@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import attention, encoding, generation, memory, output_layer, training
+from benchmarks import attention, encoding, generation, launches, memory, output_layer, training
 from benchmarks.measure import floors, keep_memory, machine
 
 SUBJECTS = {
     "encoding": encoding.measure,
     "attention": attention.measure,
+    "launches": launches.measure,
     "memory": memory.measure,
     "output_layer": output_layer.measure,
     "training": training.measure,
@@ -43,6 +44,10 @@ def render(results: dict[str, dict[str, Any]]) -> str:
             "",
         ]
         for table in result["tables"]:
+            if "reference" not in table:
+                lines += [f"### {table['title']}", "", "| case | count |", "| --- | ---: |"]
+                lines += [*(f"| {row['name']} | {row['count']:,} |" for row in table["rows"]), ""]
+                continue
             lines += [f"### {table['title']}", "", f"| case | ms | quartiles | over {table['reference']} |"]
             lines += ["| --- | ---: | ---: | ---: |"]
             for row in table["rows"]:

@@ -10,7 +10,7 @@ from lrpe.models import (
     VisionConfig,
     VisionTransformer,
 )
-from lrpe.ops import linear_attention
+from lrpe.ops import backend, linear_attention
 from lrpe.weight_decay import no_weight_decay
 
 __version__ = "0.1.0"
@@ -26,6 +26,7 @@ __all__ = [
     "SoftmaxAttention",
     "VisionConfig",
     "VisionTransformer",
+    "backend",
     "build_encoding",
     "linear_attention",
     "no_weight_decay",

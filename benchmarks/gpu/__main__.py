@@ -18,9 +18,10 @@ from pathlib import Path
 import torch
 
 from benchmarks.gpu.checks import check
-from benchmarks.gpu.problems import DEVICE, backend
+from benchmarks.gpu.problems import DEVICE
 from benchmarks.gpu.report import markdown, ratios
 from benchmarks.gpu.timings import timings
+from lrpe import backend
 
 
 def installed(package: str) -> str:

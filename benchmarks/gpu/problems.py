@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from unittest import mock
-
 import torch
 from torch import Tensor
 
 from lrpe import LRPE
-from lrpe.ops.backend import VARIABLE
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -26,10 +20,3 @@ def heads_of(batch: int, heads: int, length: int, dims: tuple[int, ...], dtype: 
     """Tensors (batch, heads, length, dim) that are (batch, length, heads, dim) in memory, each with a gradient."""
     shapes = [(batch, length, heads, dim) for dim in dims]
     return [torch.rand(shape, device=DEVICE, dtype=dtype).transpose(1, 2).requires_grad_() for shape in shapes]
-
-
-@contextmanager
-def backend(name: str) -> Iterator[None]:
-    """LRPE_BACKEND for a while."""
-    with mock.patch.dict(os.environ, {VARIABLE: name}):
-        yield

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.gpu.peers import flash_softmax, linear_attentions
-from benchmarks.gpu.problems import backend, encoding, heads_of
-from lrpe import DecoderConfig, DecoderLM, LinearAttention, linear_attention
+from benchmarks.gpu.problems import encoding, heads_of
+from lrpe import DecoderConfig, DecoderLM, LinearAttention, backend, linear_attention
+from lrpe.ops import fla
 
 LENGTHS = (512, 2048, 4096, 16_384, 65_536)
 SOFTMAX_LIMIT = 16_384  # tokens: beyond, its square would take most of the ten minutes
@@ -106,7 +107,7 @@ def layer_timings() -> Iterator[Row]:
     layer = layer.to("cuda", torch.bfloat16)
     x = torch.randn(16, 512, 512, device="cuda", dtype=torch.bfloat16, requires_grad=True)
     run = both_ways(layer, x)
-    for name in ("triton", "torch", "definition"):
+    for name in ("triton", *(["fla"] if fla.missing() is None else []), "torch", "definition"):
         with backend(name):
             shape = {"batch": 16, "heads": 8, "length": 512, "dim": 64}
             yield {"what": f"layer ({name})", **shape, **measured(run), "launches": launches(run)}
@@ -124,6 +125,6 @@ def step_timings() -> Iterator[Row]:
         loss.backward()
         model.zero_grad(set_to_none=True)
 
-    for name in ("triton", "torch", "definition"):
+    for name in ("triton", *(["fla"] if fla.missing() is None else []), "torch", "definition"):
         with backend(name):
             yield {"what": f"training step ({name})", "batch": 16, "length": 511, **measured(step)}

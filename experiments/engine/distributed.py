@@ -8,9 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from experiments.util.errors import UserError
-from lrpe.ops.backend import forced_backend
-from lrpe.ops.native.build import is_available
-from lrpe.ops.native.rotate import runs_native
+from lrpe.ops.registry import Case, requested_backend, resolve
 
 
 @dataclass(frozen=True)
@@ -38,8 +36,7 @@ def find_context(device: str) -> DistributedContext:
             "engine.device=cuda, but torch sees no GPU here: use engine.device=cpu, or install a CUDA build"
         )
     try:
-        if forced_backend() == "native":
-            runs_native(torch.empty(0))
+        encoding_backend(cuda=device != "cpu" and torch.cuda.is_available())
     except (RuntimeError, ValueError) as error:
         raise UserError(str(error)) from None
     if "WORLD_SIZE" not in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
@@ -56,8 +53,14 @@ def find_context(device: str) -> DistributedContext:
 
 
 def encoding_backend(cuda: bool) -> str:
-    """What encodes query and key here: each rounds in its own way."""
-    return forced_backend() or ("native" if not cuda and is_available(torch.float32) else "torch")
+    """What encodes query and key here: each rounds in its own way.
+
+    Raises:
+        ValueError: LRPE_BACKEND is unknown.
+        RuntimeError: the back end that it names cannot be had here.
+    """
+    chosen = resolve(Case("rotate", "cuda" if cuda else "cpu", torch.float32))
+    return requested_backend() or chosen.name
 
 
 def arithmetic_of(precision: str, cuda: bool) -> str:

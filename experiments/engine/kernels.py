@@ -15,7 +15,6 @@ from experiments.engine.run import quiet
 from experiments.util.errors import UserError
 from experiments.util.plain_yaml import read_mapping
 from lrpe.encodings.base import Encoding
-from lrpe.encodings.spe import SPE
 
 
 def trained_kernels(folder: Path, distances: int) -> Tensor:
@@ -60,25 +59,13 @@ def kernel(encoding: Encoding, distances: int) -> Tensor:
 
     The trace is the mean over unit features: what a query and an equal key d positions before it score, on average
     over all directions, and so what is left when the content is averaged out. It does not depend on the projection P,
-    which the trace's cycle removes. g is the decay of the head. An encoding that is no linear map (SPE) gives the
+    which the trace's cycle removes. g is the decay of the head. An encoding that is no linear map gives the
     expectation over its noise; on several axes d moves along the last.
 
     Returns:
         Float64[heads distances], 1 at d = 0.
     """
-    if isinstance(encoding, SPE):
-        places = torch.arange(distances)
-        seen = places if encoding.axis == "sequence" else torch.zeros_like(places)
-        values = encoding.kernel(seen).mean(1)
-    else:
-        start = encoding.matrix([0] * encoding.ndim)
-        values = torch.stack(
-            [
-                (start * encoding.matrix([*[0] * (encoding.ndim - 1), place])).sum((-2, -1))
-                for place in range(distances)
-            ],
-            dim=-1,
-        )
+    values = encoding.positional_kernel(distances)
     if encoding.log_decay is not None:
         values = values * torch.exp(encoding.log_decay.double()[:, None] * torch.arange(distances))
     return values / values[:, :1]

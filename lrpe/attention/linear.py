@@ -12,9 +12,7 @@ from lrpe.attention.feature_maps import build_feature_map
 from lrpe.attention.layer import AttentionLayer, check_padding, head_dim_of
 from lrpe.attention.norms import LayerNorm, RMSNorm
 from lrpe.encodings.base import Encoding
-from lrpe.encodings.lrpe import LRPE
 from lrpe.ops import LinearAttentionState, linear_attention
-from lrpe.ops.backend import MAX_KERNEL_DIM, runs_triton
 
 NORMALIZERS = ("denominator", "layernorm", "rmsnorm")
 DENOMINATORS = ("encoded", "plain")
@@ -130,9 +128,10 @@ class LinearAttention(AttentionLayer):
             query, key, value = query.float(), key.float(), value.float()
         plain_query = self.feature_map(query, offset=offset, is_query=True)
         plain_key = self.feature_map(key, offset=offset, is_query=False)
-        if positions is None and self._fuses(plain_query, plain_key, value):
-            return self._attend_fused(plain_query, plain_key, value, state, offset, mask, keep_state, dtype)
-        query, key = self.encode(plain_query, plain_key, positions=positions, offset=offset)
+        encoding = None if self.prefix_tokens else self.encoding
+        query, key = plain_query, plain_key
+        if encoding is None:
+            query, key = self.encode(query, key, positions=positions, offset=offset)
         plain = self.normalizer == "denominator" and self.denominator_from == "plain"
         result = linear_attention(
             query,
@@ -150,46 +149,11 @@ class LinearAttention(AttentionLayer):
             chunk_size=self.chunk_size,
             state=state,
             return_state=keep_state,
+            encoding=encoding,
+            positions=positions,
+            offset=offset,
         )
         out, after = result if keep_state else (result, None)
-        return self._finish(out, dtype), after
-
-    def _fuses(self, query: Tensor, key: Tensor, value: Tensor) -> bool:
-        """Whether one kernel can encode and attend."""
-        if not (self.causal and isinstance(self.encoding, LRPE) and self.encoding.ndim == 1):
-            return False
-        own = self.normalizer == "denominator" and self.denominator_from == "plain"
-        if own or self.encoding.kernel_layout is None or value.shape[-1] > MAX_KERNEL_DIM:
-            return False
-        return runs_triton(query, key, value)
-
-    def _attend_fused(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        state: LinearAttentionState | None,
-        offset: int,
-        mask: Tensor | None,
-        keep_state: bool,
-        dtype: torch.dtype,
-    ) -> tuple[Tensor, LinearAttentionState | None]:
-        from lrpe.ops.triton.attention import attend
-
-        out, after = attend(
-            query,
-            key,
-            value,
-            phases=self.encoding.phases(),
-            offset=offset,
-            log_decay=self.encoding.log_decay,
-            denominator=self.normalizer == "denominator",
-            eps=self.eps,
-            clamped=self.clamped if self.training else None,
-            key_padding_mask=mask,
-            state=state,
-            return_state=keep_state,
-        )
         return self._finish(out, dtype), after
 
     def _finish(self, out: Tensor, dtype: torch.dtype) -> Tensor:

@@ -5,9 +5,18 @@ from lrpe.encodings.base import Encoding
 from lrpe.encodings.lrpe import LRPE
 from lrpe.encodings.none import NoEncoding
 from lrpe.encodings.permuteformer import PermuteFormer
-from lrpe.encodings.registry import ENCODINGS, build_encoding, encoding_options
+from lrpe.encodings.registry import (
+    ENCODINGS,
+    build_encoding,
+    discover,
+    encoding_class,
+    encoding_options,
+    register_encoding,
+)
 from lrpe.encodings.rope import RoPE
 from lrpe.encodings.spe import SPE
+
+discover(__name__, __path__)
 
 __all__ = [
     "ENCODINGS",
@@ -21,5 +30,7 @@ __all__ = [
     "SinusoidalPositions",
     "build_absolute",
     "build_encoding",
+    "encoding_class",
     "encoding_options",
+    "register_encoding",
 ]

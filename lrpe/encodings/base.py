@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from lrpe.encodings.parts.positions import resolve_positions
 from lrpe.encodings.parts.precision import PreciseModule, compute_dtype
+from lrpe.ops.encoding import encode
 from lrpe.validation import check_positive
 from lrpe.weight_decay import DecaySparing
 
+if TYPE_CHECKING:
+    from lrpe.ops.phases import Phases
+
 # What an encoding derives from the positions alone, once for query and key.
-Plan = tuple[Tensor, ...]
+Plan = tuple[Any, ...]
 
 
 class Encoding(DecaySparing, PreciseModule, ABC):
@@ -59,8 +64,12 @@ class Encoding(DecaySparing, PreciseModule, ABC):
             TypeError: query, key or positions have the wrong kind of dtype.
             ValueError: query, key or positions have the wrong shape.
         """
-        self._check(query, "query")
-        self._check(key, "key")
+        return encode(self, query, key, positions=positions, offset=offset)
+
+    def encode_by_operators(
+        self, query: Tensor, key: Tensor, *, positions: Tensor | None = None, offset: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """:meth:`forward` of checked tensors, by PyTorch's operators."""
         self._begin()
         plan = self._plan_for(query, positions, offset)
         shared = key.shape == query.shape and key.dtype == query.dtype and key.device == query.device
@@ -69,18 +78,69 @@ class Encoding(DecaySparing, PreciseModule, ABC):
 
     def encode_query(self, x: Tensor, *, positions: Tensor | None = None, offset: int = 0) -> Tensor:
         """The first result of :meth:`forward` for queries alone."""
-        self._check(x, "x")
+        self.check(x, "x")
         return self._run(x, self._plan_for(x, positions, offset), is_query=True)
 
     def encode_key(self, x: Tensor, *, positions: Tensor | None = None, offset: int = 0) -> Tensor:
         """The second result of :meth:`forward` for keys alone."""
-        self._check(x, "x")
+        self.check(x, "x")
         return self._run(x, self._plan_for(x, positions, offset), is_query=False)
 
     @property
     def log_decay(self) -> Tensor | None:
         """Float32[heads] <= 0: the attention op multiplies a score by exp(log_decay |s - t|). None: no decay."""
         return None
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether query and key are returned as they are."""
+        return False
+
+    @property
+    def kernel_layout(self) -> str | None:
+        """Where kernels find complex features among a head's, see :class:`lrpe.ops.phases.Phases`; None: nowhere."""
+        return None
+
+    def phases(self) -> Phases | None:
+        """Angles and reflection as kernels take them; None without a ``kernel_layout``."""
+        return None
+
+    def coordinates(self, query: Tensor, positions: Tensor | None, offset: int) -> Tensor:
+        """What :meth:`phases`'s angles are multiplied by: Int[batch|1 length axes]."""
+        return self._resolve(query, positions, offset)
+
+    @classmethod
+    def options(cls) -> dict[str, Any]:
+        """The options of the encoding, which are its constructor's keyword arguments, and their defaults."""
+        parameters = inspect.signature(cls.__init__).parameters.values()
+        return {option.name: option.default for option in parameters if option.kind is option.KEYWORD_ONLY}
+
+    @classmethod
+    def image_options(cls, options: Mapping[str, Any], *, axes: str) -> dict[str, Any]:
+        """The options for positions with two axes and no order, from those for a sequence.
+
+        Args:
+            options: as a config has them.
+            axes: how angles or permutations relate to the axes, unless ``options`` say so.
+        """
+        return {"axes": axes, **options} if "axes" in cls.options() else dict(options)
+
+    @classmethod
+    def permutes(cls, options: Mapping[str, Any]) -> bool:
+        """Whether, with these options, positions are powers of a permutation, of which published code keeps a table."""
+        return False
+
+    @torch.no_grad()
+    def positional_kernel(self, distances: int) -> Tensor:
+        """tr(M_0^H M_d) / head_dim for d = 0..distances-1, without decay: Float64[heads distances].
+
+        What a query and an equal key d positions before it score on average over all directions. On several axes d
+        moves along the last. An encoding that is no linear map returns the expectation over its noise.
+        """
+        start = self.matrix([0] * self.ndim)
+        last = [0] * (self.ndim - 1)
+        values = [(start * self.matrix([*last, place])).sum((-2, -1)) for place in range(distances)]
+        return torch.stack(values, dim=-1) / self.head_dim
 
     def matrix(self, position: int | Sequence[int] | Tensor) -> Tensor:
         """The definition M_s at one position, in real form: Float64[heads output_dim head_dim].
@@ -116,7 +176,13 @@ class Encoding(DecaySparing, PreciseModule, ABC):
         with torch.autocast(x.device.type, enabled=False):
             return self._encode(x.to(compute_dtype(x.dtype)), plan, is_query=is_query).to(x.dtype)
 
-    def _check(self, x: Tensor, argument: str) -> None:
+    def check(self, x: Tensor, argument: str) -> None:
+        """Refuse a query or key of the wrong dtype or shape.
+
+        Raises:
+            TypeError: no floating-point tensor.
+            ValueError: not ``(batch, num_heads, length, head_dim)``.
+        """
         if not x.is_floating_point():
             raise TypeError(f"{argument} must be a floating-point tensor, got {x.dtype}")
         if x.ndim != 4 or x.shape[1] != self.num_heads or x.shape[3] != self.head_dim:

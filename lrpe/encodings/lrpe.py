@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,16 +17,15 @@ from lrpe.encodings.parts.projections import Householder, Identity, OddEven, bui
 from lrpe.encodings.parts.rotation import Rotation
 from lrpe.encodings.parts.seeding import seeded_generator
 from lrpe.encodings.parts.unitary import Unitary
-from lrpe.ops.backend import MAX_KERNEL_DIM, runs_op_by_op, runs_triton
-from lrpe.ops.rotate import householder_rotate
+from lrpe.encodings.registry import register_encoding
+from lrpe.ops.phases import Phases
+from lrpe.ops.rotate import Turn, householder_rotate
 from lrpe.validation import check_choice
-
-if TYPE_CHECKING:
-    from lrpe.ops.triton.phases import Phases
 
 CORES = ("orthogonal", "orthogonal_mixed", "unitary", "permutation")
 
 
+@register_encoding("lrpe")
 class LRPE(Encoding):
     """M_s = Lambda^(s) P with unitary P and Lambda^(s)^H Lambda^(t) = Lambda^(t-s).
 
@@ -59,8 +58,6 @@ class LRPE(Encoding):
     Raises:
         ValueError: an unknown choice, or choices that do not fit each other.
     """
-
-    name = "lrpe"
 
     def __init__(
         self,
@@ -115,22 +112,8 @@ class LRPE(Encoding):
     def log_decay(self) -> Tensor | None:
         return self._log_decay
 
-    def forward(
-        self, query: Tensor, key: Tensor, *, positions: Tensor | None = None, offset: int = 0
-    ) -> tuple[Tensor, Tensor]:
-        if query.shape == key.shape and self.kernel_layout is not None and runs_triton(query, key):
-            self._check(query, "query")
-            self._check(key, "key")
-            return self._encode_in_kernel(query, key, positions, offset)
-        return super().forward(query, key, positions=positions, offset=offset)
-
-    forward.__doc__ = Encoding.forward.__doc__
-
     @property
     def kernel_layout(self) -> str | None:
-        """Where the kernels find complex features in a head's, see ``lrpe.ops.triton.phases``; None: no kernel."""
-        if self.head_dim > MAX_KERNEL_DIM:
-            return None
         plain = isinstance(self.projection, (Identity, Householder))
         if isinstance(self.core, Unitary):
             return "real" if plain else None
@@ -138,22 +121,19 @@ class LRPE(Encoding):
             return "neighbors" if plain else "halves" if isinstance(self.projection, OddEven) else None
         return None
 
-    def phases(self) -> Phases:
-        """What the kernels need of an encoding that has a ``kernel_layout``."""
-        from lrpe.ops.triton.phases import Phases
-
+    def phases(self) -> Phases | None:
+        layout = self.kernel_layout
+        if layout is None:
+            return None
         vector = self.projection.vector if isinstance(self.projection, Householder) else None
-        return Phases(self.core.angles.linear_form(), vector, self.kernel_layout)
+        return Phases(self.core.angles.linear_form(), vector, layout)
 
-    def _encode_in_kernel(
-        self, query: Tensor, key: Tensor, positions: Tensor | None, offset: int
-    ) -> tuple[Tensor, Tensor]:
-        from lrpe.ops.triton.encode import encode
+    def coordinates(self, query: Tensor, positions: Tensor | None, offset: int) -> Tensor:
+        return self.core.angles.coordinates(self._resolve(query, positions, offset))
 
-        coordinates = None
-        if positions is not None or self.ndim > 1 or not isinstance(offset, int):
-            coordinates = self.core.angles.coordinates(self._resolve(query, positions, offset))
-        return encode(query, key, self.phases(), coordinates, offset)
+    @classmethod
+    def permutes(cls, options: Mapping[str, Any]) -> bool:
+        return options.get("core") == "permutation"
 
     def matrix(self, position: int | Sequence[int] | Tensor) -> Tensor:
         core = self.core.matrix(self._position_tuple(position))
@@ -169,9 +149,8 @@ class LRPE(Encoding):
         return self.core.plan(positions, dtype)
 
     def _encode(self, x: Tensor, plan: Plan, *, is_query: bool) -> Tensor:
-        reflects_and_turns = isinstance(self.projection, Householder) and isinstance(self.core, (Rotation, Unitary))
-        if reflects_and_turns and not runs_op_by_op():
-            return householder_rotate(x, *plan, self.projection.unit(x.dtype))
+        if isinstance(self.projection, Householder) and isinstance(plan, Turn) and plan.phase is not None:
+            return householder_rotate(x, plan.angle, plan.phase, self.projection.unit(x.dtype))
         return self.core(self.projection(x), plan, in_place=self.projection.fresh)
 
 

@@ -8,12 +8,16 @@ import torch
 from torch import Tensor
 
 from lrpe.encodings.base import Encoding, Plan
+from lrpe.encodings.registry import register_encoding
 
 
+@register_encoding("none")
 class NoEncoding(Encoding):
     """M_s = I: returns query and key as they are."""
 
-    name = "none"
+    @property
+    def is_identity(self) -> bool:
+        return True
 
     def matrix(self, position: int | Sequence[int] | Tensor) -> Tensor:
         self._position_tuple(position)

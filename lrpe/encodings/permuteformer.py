@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch.nn import functional as F
 from lrpe.encodings.base import Encoding, Plan
 from lrpe.encodings.parts.permutation import Permutation
 from lrpe.encodings.parts.seeding import seeded_generator
+from lrpe.encodings.registry import register_encoding
 from lrpe.validation import check_choice
 
 PERMUTATIONS = ("per_head", "shared", "fixed")
@@ -19,6 +21,7 @@ PERMUTATIONS = ("per_head", "shared", "fixed")
 FIXED_SEED = 0xDEADBEEFDEADBEEF
 
 
+@register_encoding("permuteformer")
 class PermuteFormer(Encoding):
     """M_s = Pi^s with a random permutation Pi, and a decay r_h = sigmoid(3h/H + 2) of head h = 0..H-1.
 
@@ -41,8 +44,6 @@ class PermuteFormer(Encoding):
     Raises:
         ValueError: an unknown choice, a decay with ndim > 1, or a seed for the fixed permutation.
     """
-
-    name = "permuteformer"
 
     def __init__(
         self,
@@ -82,6 +83,15 @@ class PermuteFormer(Encoding):
     @property
     def log_decay(self) -> Tensor | None:
         return self._log_decay
+
+    @classmethod
+    def image_options(cls, options: Mapping[str, Any], *, axes: str) -> dict[str, Any]:
+        """Without decay, which is of a sequence (the published image models set its rate to 1)."""
+        return {**super().image_options(options, axes=axes), "decay": False}
+
+    @classmethod
+    def permutes(cls, options: Mapping[str, Any]) -> bool:
+        return True
 
     def matrix(self, position: int | Sequence[int] | Tensor) -> Tensor:
         return self.permutation.matrix(self._position_tuple(position)).expand(self.num_heads, -1, -1)

@@ -1,25 +1,51 @@
-"""Encodings by name."""
+"""Encodings by name. Each registers itself where it is defined; no list of them is kept anywhere."""
 
 from __future__ import annotations
 
-import inspect
-from typing import Any
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 from lrpe.encodings.base import Encoding
-from lrpe.encodings.lrpe import LRPE
-from lrpe.encodings.none import NoEncoding
-from lrpe.encodings.permuteformer import PermuteFormer
-from lrpe.encodings.rope import RoPE
-from lrpe.encodings.spe import SPE
 from lrpe.validation import check_choice, nearest
 
-ENCODINGS: dict[str, type[Encoding]] = {
-    "none": NoEncoding,
-    "rope": RoPE,
-    "lrpe": LRPE,
-    "spe": SPE,
-    "permuteformer": PermuteFormer,
-}
+ENCODINGS: dict[str, type[Encoding]] = {}
+Class = TypeVar("Class", bound=type[Encoding])
+
+
+def register_encoding(name: str) -> Callable[[Class], Class]:
+    """Class decorator: the encoding is called ``name`` in :func:`build_encoding` and in configs.
+
+    Raises:
+        ValueError: another class has the name.
+    """
+
+    def register(encoding: Class) -> Class:
+        other = ENCODINGS.get(name)
+        if other is not None and (other.__module__, other.__qualname__) != (encoding.__module__, encoding.__qualname__):
+            raise ValueError(f"encoding {name!r} is {other.__module__}.{other.__qualname__}; choose another name")
+        encoding.name = name
+        ENCODINGS[name] = encoding
+        return encoding
+
+    return register
+
+
+def discover(package: str, path: Iterable[str]) -> None:
+    """Import every module of a package, so that its encodings register themselves."""
+    for module in sorted(pkgutil.iter_modules(path), key=lambda module: module.name):
+        if not module.ispkg:
+            importlib.import_module(f"{package}.{module.name}")
+
+
+def encoding_class(name: str) -> type[Encoding]:
+    """The class of an encoding.
+
+    Raises:
+        ValueError: an unknown name; the message names the nearest.
+    """
+    return ENCODINGS[check_choice("encoding name", name, ENCODINGS)]
 
 
 def encoding_options(name: str) -> dict[str, Any]:
@@ -28,9 +54,7 @@ def encoding_options(name: str) -> dict[str, Any]:
     Raises:
         ValueError: an unknown name.
     """
-    check_choice("encoding name", name, ENCODINGS)
-    parameters = inspect.signature(ENCODINGS[name].__init__).parameters.values()
-    return {option.name: option.default for option in parameters if option.kind is option.KEYWORD_ONLY}
+    return encoding_class(name).options()
 
 
 def build_encoding(name: str, *, head_dim: int, num_heads: int, **options: Any) -> Encoding:

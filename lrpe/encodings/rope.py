@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from lrpe.encodings.lrpe import LRPE
+from lrpe.encodings.registry import register_encoding
 
 
+@register_encoding("rope")
 class RoPE(LRPE):
     """Neighboring pairs (x_2j, x_2j+1) rotated by s 10000^(-2j/d): LRPE's orthogonal core with P = I, fixed angles.
 
@@ -20,8 +22,6 @@ class RoPE(LRPE):
     Raises:
         ValueError: an odd head_dim, or an unknown value of axes.
     """
-
-    name = "rope"
 
     def __init__(self, head_dim: int, num_heads: int, *, ndim: int = 1, axes: str = "own") -> None:
         super().__init__(head_dim, num_heads, core="orthogonal", projection="identity", ndim=ndim, axes=axes)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -11,9 +14,11 @@ from lrpe.encodings.parts.precision import compute_dtype
 from lrpe.encodings.parts.seeding import derive_seed, seeded_generator
 from lrpe.encodings.parts.spe_codes import Codes, ConvolutionCodes, SineCodes
 from lrpe.encodings.parts.spe_noise import shared_gaussian
+from lrpe.encodings.registry import register_encoding
 from lrpe.validation import check_choice, check_positive
 
 
+@register_encoding("spe")
 class SPE(Encoding):
     """q'_r(s) = sum_d q_d Q_dr(s), k'_r(t) = sum_d k_d K_dr(t) with random codes Q, K, r = 1..R.
 
@@ -56,7 +61,6 @@ class SPE(Encoding):
         ValueError: an unknown choice, or sizes that are not positive.
     """
 
-    name = "spe"
     evaluation_key: Tensor
 
     def __init__(
@@ -120,6 +124,11 @@ class SPE(Encoding):
                 seed=derive_seed(seed, "spe next axis"),
             )
 
+    @classmethod
+    def image_options(cls, options: Mapping[str, Any], *, axes: str) -> dict[str, Any]:
+        """Codes along the axes: codes along the batch are a fault of the published language models alone."""
+        return {**super().image_options(options, axes=axes), "axis": "sequence"}
+
     def redraw(self) -> None:
         """Take a new realization of the noise, from torch's global generator."""
         self._drawn_key = torch.randint(2**63 - 1, ())
@@ -142,6 +151,10 @@ class SPE(Encoding):
             gate = torch.sigmoid(self.gate.double())[..., None]
             covariance = gate * covariance + (1 - gate)
         return (self.output_dim / self.head_dim) ** 0.5 * covariance
+
+    def positional_kernel(self, distances: int) -> Tensor:
+        difference = torch.arange(distances)
+        return self.kernel(difference if self.axis == "sequence" else torch.zeros_like(difference)).mean(1)
 
     def _begin(self) -> None:
         if self.training or self.resample == "always":

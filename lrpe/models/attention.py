@@ -56,6 +56,8 @@ def build_attention(
     if "layer_fraction" in encoding_options(encoding["name"]):  # LRPE-d decays less in higher layers
         encoding.setdefault("layer_fraction", layer / config.num_layers)
     if ndim > 1:
+        if "ndim" not in encoding_options(encoding["name"]):
+            raise ValueError(f"encoding {encoding['name']!r} has no option 'ndim', so it encodes sequences alone")
         encoding.setdefault("ndim", ndim)
     common = {"encoding": encoding, "causal": causal, "mask_padding": config.mask_padding, **options}
     if config.attention == "softmax":

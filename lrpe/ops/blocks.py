@@ -1,13 +1,43 @@
-"""The blocks in which :mod:`lrpe.ops.chunked` works: chunks that fit in cache together, and the decay inside each."""
+"""The blocks in which :mod:`lrpe.ops.chunked` works, and the decay inside each chunk.
+
+On a CPU a block is as many chunks as fit in cache together. On any other device it is all chunks of all rows, so that
+the number of launched kernels does not grow with the batch, and with the length only by the recursion over chunks.
+"""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
+from lrpe.validation import check_choice
+
 BLOCK_CHUNKS = 32  # a block's queries, say, are 512 KiB at 64 x 64 float32
+CHOICES = ("cache", "device")
+_forced: list[str] = []
+
+
+@contextmanager
+def force_blocks(choice: str) -> Iterator[None]:
+    """``cache`` or ``device`` blocks whatever the device, to test and count one kind where the other is chosen.
+
+    Raises:
+        ValueError: another choice.
+    """
+    _forced.append(check_choice("blocks", choice, CHOICES))
+    try:
+        yield
+    finally:
+        _forced.pop()
+
+
+def block_chunks(device: torch.device, rows: int, chunks: int) -> int:
+    """The largest number of chunks in a block."""
+    choice = _forced[-1] if _forced else "cache" if device.type == "cpu" else "device"
+    return BLOCK_CHUNKS if choice == "cache" else max(1, rows * chunks)
 
 
 class Decays:
@@ -17,17 +47,24 @@ class Decays:
         self.inside = self.query = self.key = self.chunk = None
         if log_decay is None:
             return
-        rows = log_decay.repeat(batch)
-        position = torch.arange(chunk_size, device=rows.device, dtype=rows.dtype)
+        exponents, kept = _exponents(chunk_size, log_decay.device, log_decay.dtype)
+        powers = (log_decay.expand(batch, -1).unsqueeze(-1) * exponents).exp_().mul_(kept)
+        # (rows, 1, ., .): the same for all chunks of a row
+        parts = powers.view(-1, 1, len(kept)).split((chunk_size**2, chunk_size, chunk_size, 1), dim=-1)
+        self.inside = parts[0].unflatten(-1, (chunk_size, chunk_size))  # g^(i-j)
+        self.query = parts[1].unsqueeze(-1)  # from the chunk's start to i
+        self.key = parts[2].unsqueeze(-1)  # from j to the chunk's end
+        self.chunk = parts[3].unsqueeze(-1)
 
-        def power(exponent: Tensor) -> Tensor:
-            return torch.exp(rows[:, None, None, None] * exponent)  # (rows, 1, ., .): the same for all chunks of a row
 
-        distance = position[:, None] - position
-        self.inside = power(distance.clamp(min=0)).tril()  # g^(i-j)
-        self.query = power(position[:, None] + 1)  # from the chunk's start to i
-        self.key = power(chunk_size - 1 - position[:, None])  # from j to the chunk's end
-        self.chunk = power(torch.full_like(rows[:1, None], chunk_size))
+@functools.lru_cache(maxsize=32)
+def _exponents(chunk_size: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Of the four powers in :class:`Decays`, one after the other; and 0 above the first one's diagonal, else 1."""
+    position = torch.arange(chunk_size, device=device, dtype=dtype)
+    distance = position[:, None] - position
+    ends = torch.cat((position + 1, chunk_size - 1 - position, position.new_tensor([chunk_size])))
+    exponents = torch.cat((distance.clamp(min=0).flatten(), ends))
+    return exponents, torch.cat(((distance >= 0).to(dtype).flatten(), torch.ones_like(ends)))
 
 
 class Block:
@@ -36,10 +73,11 @@ class Block:
     Attributes:
         rows, chunks: of the block, as slices.
         starts_row, ends_row: it has the first, the last chunk of its rows.
+        is_all: it has all chunks of all rows.
     """
 
-    def __init__(self, rows: slice, chunks: slice, total: int, decays: Decays) -> None:
-        self.rows, self.chunks, self.total, self.decays = rows, chunks, total, decays
+    def __init__(self, rows: slice, chunks: slice, total: int, decays: Decays, is_all: bool) -> None:
+        self.rows, self.chunks, self.total, self.decays, self.is_all = rows, chunks, total, decays, is_all
         self.shape = (rows.stop - rows.start, chunks.stop - chunks.start)
         self.starts_row, self.ends_row = chunks.start == 0, chunks.stop == total
 
@@ -61,17 +99,22 @@ class Block:
         """g^(i-j) for j <= i, else 0."""
         return scores.tril_() if self.decays.inside is None else self.scale_(scores, self.decays.inside)
 
-    def accumulate(self, state: Tensor, summary: Tensor, out: Tensor, reverse: bool = False) -> Tensor:
+    def accumulate(self, state: Tensor | None, summary: Tensor, out: Tensor, reverse: bool = False) -> Tensor:
         """The states before each chunk into ``out``, and the state after all: S_c+1 = g^C S_c + summary_c.
 
-        ``reverse`` goes from the last chunk to the first, which is what gradients do.
+        Args:
+            state: before all of them; None: zeros.
+            reverse: go from the last chunk to the first, which is what gradients do.
         """
         summaries, states = (list(x.unflatten(0, self.shape).unbind(1)) for x in (summary, out))
         if reverse:
             summaries.reverse()
             states.reverse()
-        states[0].copy_(state)
-        states.append(torch.empty_like(state))
+        if state is None:
+            states[0].zero_()
+        else:
+            states[0].copy_(state)
+        states.append(torch.empty_like(summaries[0]))
         for own, before, after in zip(summaries, states, states[1:], strict=False):
             if self.decays.chunk is None:
                 torch.add(own, before, out=after)
@@ -80,10 +123,10 @@ class Block:
         return states[-1]
 
 
-def blocks(rows: int, chunks: int, decays: Decays, reverse: bool = False) -> Iterator[Block]:
-    """All chunks, at most ``BLOCK_CHUNKS`` at a time; a row's blocks follow each other in the recursion's order."""
-    height, width = max(1, BLOCK_CHUNKS // chunks), min(chunks, BLOCK_CHUNKS)
+def blocks(rows: int, chunks: int, largest: int, decays: Decays, reverse: bool = False) -> Iterator[Block]:
+    """All chunks, at most ``largest`` at a time; a row's blocks follow each other in the recursion's order."""
+    height, width = max(1, largest // chunks), min(chunks, largest)
     spans = [slice(first, min(first + width, chunks)) for first in range(0, chunks, width)]
     for first in range(0, rows, height):
         for span in reversed(spans) if reverse else spans:
-            yield Block(slice(first, min(first + height, rows)), span, chunks, decays)
+            yield Block(slice(first, min(first + height, rows)), span, chunks, decays, rows * chunks <= largest)

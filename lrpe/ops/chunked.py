@@ -1,9 +1,9 @@
 """Causal linear attention in chunks: O(n d^2 + n C d) time and O(n d) memory, forward and backward.
 
 Inside a chunk of C tokens the scores are formed as in the definition; everything before the chunk enters through the
-d x d state at its start. Chunks are taken in blocks, small enough that a block's scores and states stay in cache and
-large enough that the matrix products are not tiny. Forward keeps the states at the chunks' starts for backward (n d / C
-rows of d), and nothing of size n x C.
+d x d state at its start. Chunks are taken in blocks (:mod:`lrpe.ops.blocks`): on a CPU small enough that a block's
+scores and states stay in cache and large enough that the matrix products are not tiny, on a GPU all at once. Forward
+keeps the states at the chunks' starts for backward (n d / C rows of d), and nothing of size n x C.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lrpe.ops.blocks import BLOCK_CHUNKS, Decays, blocks
+from lrpe.ops.blocks import Decays, block_chunks, blocks
 
 
 def weighted_sum(
@@ -33,10 +33,9 @@ def weighted_sum(
     """
     batch, heads, length, key_dim = query.shape
     value_dim = value.shape[-1]
-    if state is None:
-        state = query.new_zeros(batch, heads, key_dim, value_dim)
+    state = None if state is None else state.reshape(batch * heads, key_dim, value_dim)
     rows = [x.reshape(batch * heads, length, x.shape[-1]) for x in (query, key, value)]
-    out, end, _ = _forward(*rows, state.reshape(batch * heads, key_dim, value_dim), log_decay, batch, chunk_size)
+    out, end, _ = _forward(*rows, state, log_decay, batch, chunk_size)
     return out.reshape(batch, heads, length, value_dim), end.reshape(batch, heads, key_dim, value_dim)
 
 
@@ -46,7 +45,7 @@ def _forward(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    state: Tensor,
+    state: Tensor | None,
     log_decay: Tensor | None,
     batch: int,
     chunk_size: int,
@@ -58,6 +57,7 @@ def _forward(
         chunks = (_in_chunks(x, tokens, size) for x in (query, key, value))
         *found, state = _forward_chunks(*chunks, state, log_decay, batch)
         parts.append(found)
+    assert state is not None
     outs, starts = zip(*parts, strict=True)
     return _joined(outs, dim=1), state, _joined(starts, dim=0)
 
@@ -67,20 +67,21 @@ def _(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    state: Tensor,
+    state: Tensor | None,
     log_decay: Tensor | None,
     batch: int,
     chunk_size: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     chunks = (query.shape[1] + chunk_size - 1) // chunk_size
     starts = query.new_empty(query.shape[0] * chunks, key.shape[-1], value.shape[-1])
-    return torch.empty_like(value), torch.empty_like(state), starts
+    end = query.new_empty(query.shape[0], key.shape[-1], value.shape[-1])
+    return torch.empty_like(value), end, starts
 
 
 @torch.library.custom_op("lrpe::chunked_backward", mutates_args=())
 def _backward(
     grad_out: Tensor,
-    grad_end: Tensor,
+    grad_end: Tensor | None,
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -96,6 +97,7 @@ def _backward(
         states = starts[chunks.start * len(query) : chunks.stop * len(query)]
         *found, grad_end = _backward_chunks(*inputs, states, grad_end, log_decay, batch)
         parts.insert(0, found)
+    assert grad_end is not None
     grad_query, grad_key, grad_value = (_joined(found, dim=1) for found in zip(*parts, strict=True))
     return grad_query, grad_key, grad_value, grad_end
 
@@ -103,7 +105,7 @@ def _backward(
 @_backward.register_fake
 def _(
     grad_out: Tensor,
-    grad_end: Tensor,
+    grad_end: Tensor | None,
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -112,11 +114,13 @@ def _(
     batch: int,
     chunk_size: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return tuple(torch.empty_like(x) for x in (query, key, value, grad_end))
+    grad_state = query.new_empty(query.shape[0], key.shape[-1], value.shape[-1])
+    return torch.empty_like(query), torch.empty_like(key), torch.empty_like(value), grad_state
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    query, key, value, _, log_decay, ctx.batch, ctx.chunk_size = inputs
+    query, key, value, state, log_decay, ctx.batch, ctx.chunk_size = inputs
+    ctx.has_state = state is not None
     ctx.set_materialize_grads(False)  # the states' gradients would be zeros of their size, written for nothing
     ctx.save_for_backward(query, key, value, log_decay, output[2])
 
@@ -126,12 +130,11 @@ def _differentiate(
 ) -> tuple[Tensor | None, ...]:
     query, key, value, log_decay, starts = ctx.saved_tensors
     grad_out = torch.zeros_like(value) if grad_out is None else grad_out.contiguous()
-    if grad_end is None:
-        grad_end = query.new_zeros(query.shape[0], query.shape[-1], value.shape[-1])
-    gradients = _backward(
-        grad_out, grad_end.contiguous(), query, key, value, starts, log_decay, ctx.batch, ctx.chunk_size
+    grad_end = None if grad_end is None else grad_end.contiguous()
+    *gradients, grad_state = _backward(
+        grad_out, grad_end, query, key, value, starts, log_decay, ctx.batch, ctx.chunk_size
     )
-    return *gradients, None, None, None
+    return *gradients, grad_state if ctx.has_state else None, None, None, None
 
 
 _forward.register_autograd(_differentiate, setup_context=_setup_context)
@@ -157,27 +160,30 @@ def _joined(parts: tuple[Tensor, ...], dim: int) -> Tensor:
 
 
 def _forward_chunks(
-    query: Tensor, key: Tensor, value: Tensor, state: Tensor, log_decay: Tensor | None, batch: int
+    query: Tensor, key: Tensor, value: Tensor, state: Tensor | None, log_decay: Tensor | None, batch: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Of ``(rows, chunks, size, .)``: out, the states at the chunks' starts ``(rows * chunks, .)``, and the state after
     the last."""
     rows, chunks, chunk_size, key_dim = query.shape
     decays = Decays(log_decay, batch, chunk_size)
     out, starts = torch.empty_like(value), query.new_empty(rows * chunks, key_dim, value.shape[-1])
-    end, before = torch.empty_like(state), state
+    end, before = query.new_empty(rows, key_dim, value.shape[-1]), state
     flat = [starts, *(x.flatten(0, 1) for x in (query, key, value, out))]
-    scores, summary = _buffers(query.new_empty(0), (chunk_size, chunk_size), (key_dim, value.shape[-1]))
-    for block in blocks(rows, chunks, decays):
+    largest = block_chunks(query.device, rows, chunks)
+    scores, summary = _buffers(query, largest, (chunk_size, chunk_size), (key_dim, value.shape[-1]))
+    for block in blocks(rows, chunks, largest, decays):
         s, q, k, v, o = (block.of(x) for x in flat)
         if block.starts_row:
-            before = state[block.rows]
+            before = None if state is None else state[block.rows]
         torch.bmm(block.scaled(k, decays.key).mT, v, out=summary[: len(q)])
         before = block.accumulate(before, summary[: len(q)], s)
         torch.bmm(q, s, out=o)
         block.scale_(o, decays.query)
         torch.bmm(q, k.mT, out=scores[: len(q)])
         o.baddbmm_(block.mask_(scores[: len(q)]), v)
-        if block.ends_row:
+        if block.is_all:
+            end = before
+        elif block.ends_row:
             end[block.rows] = before
     return out.flatten(1, 2), starts, end
 
@@ -188,22 +194,23 @@ def _backward_chunks(
     value: Tensor,
     grad_out: Tensor,
     starts: Tensor,
-    grad_end: Tensor,
+    grad_end: Tensor | None,
     log_decay: Tensor | None,
     batch: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     rows, chunks, chunk_size, key_dim = query.shape
     decays = Decays(log_decay, batch, chunk_size)
     gradients = [torch.empty_like(x) for x in (query, key, value)]
-    grad_state, after = torch.empty_like(grad_end), grad_end
+    grad_state, after = query.new_empty(rows, key_dim, value.shape[-1]), grad_end
     flat = [starts, *(x.flatten(0, 1) for x in (query, key, value, grad_out, *gradients))]
     state_shape = (key_dim, value.shape[-1])
-    buffers = _buffers(query.new_empty(0), (chunk_size, chunk_size), state_shape, state_shape)
-    for block in blocks(rows, chunks, decays, reverse=True):
+    largest = block_chunks(query.device, rows, chunks)
+    buffers = _buffers(query, largest, (chunk_size, chunk_size), state_shape, state_shape)
+    for block in blocks(rows, chunks, largest, decays, reverse=True):
         s, q, k, v, g, grad_q, grad_k, grad_v = (block.of(x) for x in flat)
         scores, summary, ends = (x[: len(q)] for x in buffers)
         if block.ends_row:
-            after = grad_end[block.rows]
+            after = None if grad_end is None else grad_end[block.rows]
         # the gradient of each chunk's end state is what the later chunks send back
         torch.bmm(block.scaled(q, decays.query).mT, g, out=summary)
         after = block.accumulate(after, summary, ends, reverse=True)
@@ -219,10 +226,12 @@ def _backward_chunks(
         grad_k.baddbmm_(scores.mT, q)
         torch.bmm(q, k.mT, out=scores)
         grad_v.baddbmm_(block.mask_(scores).mT, g)
-        if block.starts_row:
+        if block.is_all:
+            grad_state = after
+        elif block.starts_row:
             grad_state[block.rows] = after
     return *(x.flatten(1, 2) for x in gradients), grad_state
 
 
-def _buffers(like: Tensor, *shapes: tuple[int, int]) -> list[Tensor]:
-    return [like.new_empty(BLOCK_CHUNKS, *shape) for shape in shapes]
+def _buffers(like: Tensor, chunks: int, *shapes: tuple[int, int]) -> list[Tensor]:
+    return [like.new_empty(chunks, *shape) for shape in shapes]

@@ -7,15 +7,39 @@ operators do the same, in backward on pieces that stay in cache.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from lrpe.ops.native.rotate import rotate_backward, runs_native, turn
+from lrpe.ops.native.rotate import rotate_backward, turn
+from lrpe.ops.registry import case_of, resolve
 
 PIECE_ROWS = 4096  # 1 MiB at 64 float32 features; with fewer, the calls cost more than the cache saves
 Piece = tuple[slice, slice, slice]
+
+
+class Turn(NamedTuple):
+    """What a rotation needs of the positions.
+
+    Attributes:
+        angle: Float[batch|1 heads|1 length p].
+        phase: see :func:`householder_rotate`; None where plain operators rotate by the angle.
+    """
+
+    angle: Tensor
+    phase: Tensor | None
+
+
+def turn_by(angle: Tensor, *, pairs: bool) -> Turn:
+    """The turn by an angle, of neighboring pairs of features or of every feature, for the back end of this case."""
+    if resolve(case_of("rotate", angle)).name == "definition":
+        return Turn(angle, None)
+    with torch.no_grad():
+        if pairs:
+            return Turn(angle, torch.polar(torch.ones_like(angle), angle))
+        return Turn(angle, torch.cat((angle.cos(), angle.sin()), dim=-1))
 
 
 def householder_rotate(
@@ -36,7 +60,7 @@ def householder_rotate(
     Returns:
         Float[batch heads length d] for pairs, else Float[batch heads length 2d], concat(Re, Im).
     """
-    native = runs_native(x, phase, unit)
+    native = resolve(case_of("rotate", x, phase, unit)).name == "native"
     readable = x.stride(-1) == 1 and not x.is_neg() if native else _is_ordered(x) and x.storage_offset() % 2 == 0
     if not readable:
         x = x.clone(memory_format=torch.contiguous_format)

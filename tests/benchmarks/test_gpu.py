@@ -90,8 +90,19 @@ def test_the_report_has_a_line_for_all_that_it_is_given() -> None:
     [("encode", torch.float16), ("attend", torch.bfloat16), ("encode and attend", torch.float32)],
 )
 def test_an_operator_is_within_its_bound_in_the_interpreter(name: str, dtype: torch.dtype) -> None:
-    error = checks.error(checks.OPERATORS[name], "unitary", 40, 16, dtype)
+    error = checks.error(name, "unitary", 40, 16, dtype)
     assert 0 < error < checks.BOUNDS[dtype]
+
+
+def test_fla_is_checked_on_a_gpu_alone() -> None:
+    assert {row["operator"] for row in _first_rows()} == {"encode", "attend", "encode and attend"}
+    assert checks.backend_of("attend (fla)") == "fla"
+
+
+def _first_rows() -> list[dict[str, Any]]:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(checks, "error", lambda *case: 0.0)
+        return list(checks.check())
 
 
 def test_a_kernel_off_its_bound_ends_the_call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:

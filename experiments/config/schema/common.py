@@ -345,7 +345,10 @@ def check_length(config: DictConfig, key: str, length: int) -> None:
             f"{key}={length} exceeds the learned positions, model.max_positions={config.model.max_positions}; "
             "lower it, or train with more positions"
         )
-    permutes = encoding.name == "permuteformer" or encoding.options.get("core") == "permutation"
+    from lrpe.encodings import ENCODINGS  # torch, which composing a config does without
+
+    known = ENCODINGS.get(encoding.name)
+    permutes = known is not None and known.permutes(encoding.options)
     limit = protocol.permutation_limit
     if permutes and limit is not None and length > limit:
         raise UserError(

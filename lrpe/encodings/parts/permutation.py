@@ -10,7 +10,7 @@ from torch import Tensor
 from lrpe.encodings.base import Plan
 from lrpe.encodings.parts.angles import AXES
 from lrpe.encodings.parts.core import Core
-from lrpe.ops.backend import runs_definition
+from lrpe.ops.registry import requested_backend
 from lrpe.validation import check_choice
 
 
@@ -68,13 +68,16 @@ class Permutation(Core):
         shift = shift[:, None]
         order = order.expand(shift.shape[0], -1, shift.shape[2], -1)
         forward = order.gather(-1, start + (rank + shift) % length)
+        if requested_backend() == "definition":
+            return (forward,)
         backward = order.gather(-1, start + (rank - shift) % length)
         return forward, backward
 
     def forward(self, x: Tensor, plan: Plan, *, in_place: bool) -> Tensor:
-        index, inverse = plan
-        if runs_definition():
+        index, *rest = plan
+        if not rest:  # the definition: autograd finds the gradient
             return x.gather(-1, index.expand(x.shape))
+        (inverse,) = rest
         return PermuteFeatures.apply(x, index, inverse)
 
     def matrix(self, position: tuple[int, ...]) -> Tensor:

@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lrpe.encodings.base import Encoding
-from lrpe.encodings.none import NoEncoding
 
 
 def encode_with_free_tokens(
@@ -42,7 +41,7 @@ def encode_with_free_tokens(
     """
     if encoding.log_decay is not None:
         raise ValueError("a token without a position has no distance, so no decay: use an encoding with decay off")
-    if isinstance(encoding, NoEncoding):
+    if encoding.is_identity:
         return query, key
     placed_query, placed_key = encoding(query[:, :, count:], key[:, :, count:], positions=positions)
     rows, features = (0, 0, count, 0), query.shape[-1]

@@ -9,8 +9,7 @@ from torch.nn import functional as F
 from lrpe.encodings.base import Plan
 from lrpe.encodings.parts.angles import Angles
 from lrpe.encodings.parts.core import Core
-from lrpe.ops.backend import runs_op_by_op
-from lrpe.ops.rotate import householder_rotate
+from lrpe.ops.rotate import Turn, householder_rotate, turn_by
 
 
 class Rotation(Core):
@@ -29,19 +28,17 @@ class Rotation(Core):
         self.angles = angles
         self.num_fixed_pairs = head_dim // 2 - angles.values.shape[-1]
 
-    def plan(self, positions: Tensor, dtype: torch.dtype) -> Plan:
+    def plan(self, positions: Tensor, dtype: torch.dtype) -> Turn:
         # An angle of zero keeps a pair bit for bit, and one product over all pairs is faster than two over parts.
         angle = F.pad(self.angles(positions, dtype), (0, self.num_fixed_pairs))
-        if runs_op_by_op():
-            return (angle,)
-        with torch.no_grad():
-            return angle, torch.polar(torch.ones_like(angle), angle)
+        return turn_by(angle, pairs=True)
 
     def forward(self, x: Tensor, plan: Plan, *, in_place: bool) -> Tensor:
-        if runs_op_by_op():
+        angle, phase = plan
+        if phase is None:
             # Real arithmetic: Inductor generates no code for complex numbers, and makes one kernel of this.
-            return rotate_pairs(x, plan[0])
-        return householder_rotate(x, *plan, in_place=in_place)
+            return rotate_pairs(x, angle)
+        return householder_rotate(x, angle, phase, in_place=in_place)
 
     def matrix(self, position: tuple[int, ...]) -> Tensor:
         angle = self.angles.at(position)

@@ -8,8 +8,7 @@ from torch import Tensor
 from lrpe.encodings.base import Plan
 from lrpe.encodings.parts.angles import Angles
 from lrpe.encodings.parts.core import Core
-from lrpe.ops.backend import runs_op_by_op
-from lrpe.ops.rotate import householder_rotate
+from lrpe.ops.rotate import Turn, householder_rotate, turn_by
 
 
 class Unitary(Core):
@@ -27,10 +26,9 @@ class Unitary(Core):
         self.angles = angles
         self.complex_input = complex_input
 
-    def plan(self, positions: Tensor, dtype: torch.dtype) -> Plan:
+    def plan(self, positions: Tensor, dtype: torch.dtype) -> Turn:
         angle = self.angles(positions, dtype)
-        with torch.no_grad():
-            return angle, torch.cat((angle.cos(), angle.sin()), dim=-1)
+        return Turn(angle, None) if self.complex_input else turn_by(angle, pairs=False)
 
     def forward(self, x: Tensor, plan: Plan, *, in_place: bool) -> Tensor:
         angle, phase = plan
@@ -38,7 +36,7 @@ class Unitary(Core):
             real, imaginary = x.chunk(2, dim=-1)
             cosine, sine = angle.cos(), angle.sin()
             return torch.cat((real * cosine - imaginary * sine, real * sine + imaginary * cosine), dim=-1)
-        if runs_op_by_op():
+        if phase is None:
             return torch.cat((x * angle.cos(), x * angle.sin()), dim=-1)
         return householder_rotate(x, angle, phase)
 

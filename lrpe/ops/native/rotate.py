@@ -7,40 +7,14 @@ from ctypes import c_int64
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 
-from lrpe.ops.backend import VARIABLE, forced_backend
-from lrpe.ops.native.build import DEFINITIONS, CannotBuildError, is_available, load
+from lrpe.ops.native.build import load
 
 MOST_POSITIONS = 128  # of a block: their phases and the sums of their angles fit a second cache
 FEWEST_BLOCKS = 16  # for threads to share
 SMALLEST_SHARE = 2**15  # elements a thread, as PyTorch's own operators have it
 
 _owner = 0  # the process that the threads belong to
-
-
-def runs_native(*tensors: Tensor | None) -> bool:
-    """Whether native code is wanted for these tensors and can take their device, dtype and kind.
-
-    Raises:
-        ValueError: LRPE_BACKEND is unknown.
-        RuntimeError: LRPE_BACKEND=native, but it cannot be built.
-    """
-    wanted, dtype = forced_backend(), tensors[0].dtype
-    if wanted not in (None, "native") or dtype not in DEFINITIONS or torch.jit.is_tracing():
-        return False
-    # Subclasses, such as the fake tensors of a tracer, have no memory to point to.
-    if not all(
-        type(x) in (Tensor, Parameter) and x.is_cpu and x.dtype.to_real() == dtype for x in tensors if x is not None
-    ):
-        return False
-    if wanted is None:
-        return is_available(dtype)
-    try:
-        load(dtype)
-    except CannotBuildError as error:
-        raise RuntimeError(f"{VARIABLE}=native: {error}, or unset {VARIABLE}") from None
-    return True
 
 
 def turn(x: Tensor, phase: Tensor, unit: Tensor | None, result: Tensor) -> None:

@@ -1,1 +1,1 @@
-"""Kernels for GPUs; imported only where Triton is installed and wanted (:mod:`lrpe.ops.backend`)."""
+"""Kernels for GPUs; imported only where Triton is installed and wanted (:mod:`lrpe.ops.backends`)."""

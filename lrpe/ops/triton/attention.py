@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from lrpe.ops.denominators import count_clamped
+from lrpe.ops.phases import Phases, encoded_dim, per_head
 from lrpe.ops.state import LinearAttentionState
 from lrpe.ops.triton.attention_backward import attend_backward
 from lrpe.ops.triton.attention_forward import attend_forward
 from lrpe.ops.triton.launch import Kernel, joinable, rows_of
-from lrpe.ops.triton.phases import Phases, encoded_dim, per_head
 from lrpe.ops.triton.problem import TUNED, Problem, fits
 
 FORWARD = Kernel(attend_forward, **TUNED, fits=fits(16))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from lrpe.ops.backend import interprets
+from lrpe.ops.registry import interprets
 from lrpe.ops.triton.rotation import reflect, rotate, rotation_at, unit
 from lrpe.ops.triton.rows import load_matrix, load_parts, load_vector
 

@@ -8,9 +8,9 @@ import torch
 import triton
 from torch import Tensor
 
+from lrpe.ops.phases import Phases, complex_dim, encoded_dim, per_head
 from lrpe.ops.triton.encode_kernels import encode_backward, encode_forward
 from lrpe.ops.triton.launch import FIXED_CHUNK, Kernel, block_of, joinable, rows_of
-from lrpe.ops.triton.phases import Phases, complex_dim, encoded_dim, per_head
 
 MAX_TILE = 8192  # complex features a program holds of query or key
 KEY = ("WIDTH", "LAYOUT", "REFLECTED", "COUNT", "AXES")

@@ -10,7 +10,7 @@ import torch
 import triton
 from torch import Tensor
 
-from lrpe.ops.backend import interprets
+from lrpe.ops.registry import interprets
 
 LAUNCHES: Counter[str] = Counter()  # by kernel, since the process began
 MAX_STATE = 16_384  # float32 elements of a state that a program keeps in registers: 64 KiB of the 256 of an SM

@@ -10,9 +10,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from lrpe.ops.phases import complex_dim, encoded_dim
 from lrpe.ops.triton.attention_forward import summarise_segments
 from lrpe.ops.triton.launch import MAX_STATE, Kernel, block_of
-from lrpe.ops.triton.phases import complex_dim, encoded_dim
 
 SEGMENT_UNIT = 128  # every CHUNK divides it
 MIN_SEGMENT, MAX_SEGMENTS = 512, 32

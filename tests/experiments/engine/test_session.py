@@ -16,6 +16,7 @@ from experiments.engine.distributed import find_context
 from experiments.engine.plan import make_plan
 from experiments.engine.session import train_run
 from experiments.util.errors import UserError
+from lrpe.ops import registry
 from tests.experiments.conftest import TINY
 
 
@@ -104,7 +105,8 @@ def test_records_hold_no_secret(tiny_data: Path, tmp_path: Path, monkeypatch: py
 
 
 def test_an_unknown_backend_is_refused_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LRPE_BACKEND", "tritn")
+    monkeypatch.setattr(registry, "ENVIRONMENT", "tritn")
+    monkeypatch.setattr(registry, "_resolved", {})
     with pytest.raises(UserError, match="LRPE_BACKEND='tritn'.*did you mean 'triton'"):
         find_context("cpu")
 
@@ -112,7 +114,9 @@ def test_an_unknown_backend_is_refused_before_any_work(monkeypatch: pytest.Monke
 def test_native_code_that_cannot_be_built_is_refused_before_any_work(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    for name, value in {"LRPE_BACKEND": "native", "CC": "/nonexistent", "XDG_CACHE_HOME": str(tmp_path)}.items():
+    monkeypatch.setattr(registry, "ENVIRONMENT", "native")
+    monkeypatch.setattr(registry, "_resolved", {})
+    for name, value in {"CC": "/nonexistent", "XDG_CACHE_HOME": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match="LRPE_BACKEND=native.*/nonexistent.*install a C compiler.*unset LRPE_BACKEND"):
         find_context("cpu")

@@ -15,10 +15,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from lrpe import LRPE
+from lrpe import LRPE, backend
+from lrpe.ops import registry
 from lrpe.ops.native import build as library
 from lrpe.ops.native import rotate as calls
-from lrpe.ops.native.rotate import rotate_backward, runs_native, turn
+from lrpe.ops.native.rotate import rotate_backward, turn
+from lrpe.ops.registry import case_of, resolve
 from tests.lrpe.encodings.encoding_cases import random_vectors, skip_without_native_code
 
 BATCH, HEADS = 3, 2
@@ -27,9 +29,10 @@ GUARD = 123.0
 
 
 @pytest.fixture
-def _native(monkeypatch: pytest.MonkeyPatch) -> None:
+def _native() -> Iterator[None]:
     skip_without_native_code()
-    monkeypatch.setenv("LRPE_BACKEND", "native")
+    with backend("native"):
+        yield
 
 
 @pytest.fixture
@@ -175,11 +178,10 @@ class TestWhereItCannotBeBuilt:
         if compiler:
             monkeypatch.setenv("CC", compiler)
         library._build_once.cache_clear()
+        monkeypatch.setattr(registry, "_resolved", {})
         return request.param
 
-    def test_the_result_is_the_same_and_the_log_says_so_once(
-        self, reason: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-    ):
+    def test_the_result_is_the_same_and_the_log_says_so_once(self, reason: str, caplog: pytest.LogCaptureFixture):
         encoding = LRPE(16, HEADS, projection="householder", seed=0)
         x = random_vectors(BATCH, HEADS, 8, 16, dtype=torch.float32)
         with caplog.at_level(logging.WARNING):
@@ -187,25 +189,25 @@ class TestWhereItCannotBeBuilt:
         messages = [record.getMessage() for record in caplog.records if record.name == library.__name__]
         assert len(messages) == 1, reason
         assert "install a C compiler" in messages[0]
-        monkeypatch.setenv("LRPE_BACKEND", "torch")
-        assert torch.equal(results[-1], encoding.encode_query(x))
+        with backend("torch"):
+            assert torch.equal(results[-1], encoding.encode_query(x))
 
     @pytest.mark.usefixtures("reason")
     def test_asking_for_it_is_an_error_that_names_the_remedy(self, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setenv("LRPE_BACKEND", "native")
+        monkeypatch.setattr(registry, "ENVIRONMENT", "native")
         with pytest.raises(RuntimeError, match="LRPE_BACKEND=native.*install a C compiler.*or unset LRPE_BACKEND"):
             LRPE(16, HEADS).encode_query(torch.zeros(1, HEADS, 1, 16))
 
 
-def test_native_code_and_operators_agree_within_rounding(monkeypatch: pytest.MonkeyPatch):
+def test_native_code_and_operators_agree_within_rounding():
     skip_without_native_code()
     encoding = LRPE(64, HEADS, core="unitary", projection="householder", seed=0)
     x = random_vectors(BATCH, HEADS, 50, 64, dtype=torch.float32)
     results = []
-    for backend in ("native", "torch"):
-        monkeypatch.setenv("LRPE_BACKEND", backend)
-        assert runs_native(x) == (backend == "native")
-        results.append(encoding.encode_query(x))
+    for name in ("native", "torch"):
+        with backend(name):
+            assert resolve(case_of("rotate", x)).name == name
+            results.append(encoding.encode_query(x))
     torch.testing.assert_close(*results, rtol=1e-5, atol=1e-5)
     assert not torch.equal(*results), "each has its own rounding: one of the two did not run"
 
@@ -213,10 +215,10 @@ def test_native_code_and_operators_agree_within_rounding(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     "x", [torch.zeros(1, dtype=torch.bfloat16), torch.zeros(1, device="meta")], ids=["bfloat16", "meta"]
 )
-def test_what_native_code_cannot_take_is_left_to_the_operators(x: Tensor, monkeypatch: pytest.MonkeyPatch):
+def test_what_native_code_cannot_take_is_left_to_the_operators(x: Tensor):
     skip_without_native_code()
-    monkeypatch.setenv("LRPE_BACKEND", "native")
-    assert not runs_native(x)
+    with backend("native"):
+        assert resolve(case_of("rotate", x)).name == "torch"
 
 
 def test_two_that_build_at_once_leave_one_library(tmp_path: Path):

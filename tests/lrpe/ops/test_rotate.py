@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import Tensor
 from torch.autograd import gradcheck
 
+from lrpe.ops import backend
 from lrpe.ops import rotate as fused
 from lrpe.ops.rotate import householder_rotate
 from tests.lrpe.encodings.encoding_cases import random_vectors, skip_without_native_code
@@ -56,13 +58,14 @@ def inputs(*, pairs: bool, sets: int = 1, reflects: bool = True) -> list[Tensor 
 
 
 @pytest.fixture(params=[1, 5, 4096, "native"])
-def _backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def _backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """PyTorch's operators on pieces of so many rows, or native code."""
     if request.param == "native":
         skip_without_native_code()
     else:
         monkeypatch.setattr(fused, "PIECE_ROWS", request.param)
-    monkeypatch.setenv("LRPE_BACKEND", "native" if request.param == "native" else "torch")
+    with backend("native" if request.param == "native" else "torch"):
+        yield
 
 
 @pytest.mark.usefixtures("_backend")

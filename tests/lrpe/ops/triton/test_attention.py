@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 
 import pytest
 import torch
 
-from lrpe import LRPE, LinearAttention, linear_attention
+from lrpe import LRPE, LinearAttention, backend, linear_attention
 from lrpe.ops.state import LinearAttentionState
 
 pytest.importorskip("triton")
@@ -19,8 +20,9 @@ BOUNDS = {torch.float32: 2e-6, torch.bfloat16: 2e-2, torch.float16: 2e-3}  # rel
 
 
 @pytest.fixture(autouse=True)
-def in_triton(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LRPE_BACKEND", "triton")
+def in_triton() -> Iterator[None]:
+    with backend("triton"):
+        yield
 
 
 def relative(found: torch.Tensor, exact: torch.Tensor) -> float:
@@ -94,22 +96,22 @@ def test_generation_in_the_kernel_is_the_whole_sequence() -> None:
     assert relative(torch.cat([first, last], dim=1), whole) < 1e-5
 
 
-def test_backends_agree_and_fall_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backends_agree_and_fall_back() -> None:
     torch.manual_seed(3)
     query, key, value = torch.rand(3, 1, 2, 20, 16)
     results = []
-    for backend in ("definition", "torch", "triton"):
-        monkeypatch.setenv("LRPE_BACKEND", backend)
+    for name in ("definition", "torch", "triton"):
         before = LAUNCHES.total()
-        results.append(linear_attention(query, key, value, denominator=True))
-        assert (LAUNCHES.total() > before) == (backend == "triton")
+        with backend(name):
+            results.append(linear_attention(query, key, value, denominator=True))
+        assert (LAUNCHES.total() > before) == (name == "triton")
     for other in results[1:]:
         torch.testing.assert_close(other, results[0], rtol=1e-5, atol=1e-5)
     before = LAUNCHES.total()
     both_ways = linear_attention(query, key, value, causal=False)
     assert LAUNCHES.total() == before, "no kernel for both directions"
-    monkeypatch.setenv("LRPE_BACKEND", "torch")
-    assert torch.equal(both_ways, linear_attention(query, key, value, causal=False))
+    with backend("torch"):
+        assert torch.equal(both_ways, linear_attention(query, key, value, causal=False))
 
 
 def test_compiled_whole() -> None:

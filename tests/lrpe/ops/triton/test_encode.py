@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import Tensor
 
-from lrpe import LRPE
+from lrpe import LRPE, backend
 
 pytest.importorskip("triton")
 
@@ -19,8 +20,9 @@ BOUNDS = {torch.float32: 1e-5, torch.bfloat16: 0.05, torch.float16: 0.006}
 
 
 @pytest.fixture(autouse=True)
-def in_triton(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LRPE_BACKEND", "triton")
+def in_triton() -> Iterator[None]:
+    with backend("triton"):
+        yield
 
 
 def run(encoding: LRPE, query: Tensor, key: Tensor, **options: object) -> dict[str, Tensor]:

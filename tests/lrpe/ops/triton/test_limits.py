@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import Tensor
 
-from lrpe import LRPE, LinearAttention, linear_attention
+from lrpe import LRPE, LinearAttention, backend, linear_attention
 
 pytest.importorskip("triton")
 
@@ -18,8 +19,9 @@ from lrpe.ops.triton.launch import LAUNCHES
 
 
 @pytest.fixture(autouse=True)
-def in_triton(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LRPE_BACKEND", "triton")
+def in_triton() -> Iterator[None]:
+    with backend("triton"):
+        yield
 
 
 def relative(found: Tensor, exact: Tensor) -> float:
@@ -99,8 +101,8 @@ def test_attention_beyond_the_kernels_falls_back(case: str, monkeypatch: pytest.
         monkeypatch.delenv("TRITON_INTERPRET")
     found: list[Tensor] = []
     assert launches(lambda: found.append(linear_attention(query, key, value))) == 0
-    monkeypatch.setenv("LRPE_BACKEND", "torch")
-    assert torch.equal(found[0], linear_attention(query, key, value))
+    with backend("torch"):
+        assert torch.equal(found[0], linear_attention(query, key, value))
 
 
 @pytest.mark.parametrize("case", ["head_dim 258", "float64", "two lengths", "two dtypes", "no interpreter"])
@@ -117,8 +119,9 @@ def test_encoding_beyond_the_kernels_falls_back(case: str, monkeypatch: pytest.M
         monkeypatch.delenv("TRITON_INTERPRET")
     found: list[tuple[Tensor, Tensor]] = []
     assert launches(lambda: found.append(encoding(query, key))) == 0
-    monkeypatch.setenv("LRPE_BACKEND", "torch")
-    for one, other in zip(found[0], encoding(query, key), strict=True):
+    with backend("torch"):
+        expected = encoding(query, key)
+    for one, other in zip(found[0], expected, strict=True):
         assert torch.equal(one, other)
 
 
@@ -130,6 +133,6 @@ def test_a_layer_too_wide_for_a_kernel_trains_all_the_same() -> None:
 
 
 def test_triton_asked_for_where_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lrpe.ops.backend.HAS_TRITON", False)
+    monkeypatch.setattr("lrpe.ops.backends.HAS_TRITON", False)
     with pytest.raises(RuntimeError, match="Triton is not installed"):
         linear_attention(*torch.rand(3, 1, 1, 4, 16))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 
-from lrpe import LRPE, LinearAttention
+from lrpe import LRPE, LinearAttention, backend
 
 pytest.importorskip("triton")
 
@@ -18,8 +19,9 @@ from lrpe.ops.triton.problem import segmentation
 
 
 @pytest.fixture(autouse=True)
-def in_triton(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LRPE_BACKEND", "triton")
+def in_triton() -> Iterator[None]:
+    with backend("triton"):
+        yield
 
 
 def rows(*dims: int, length: int = 20, gradient: bool = True) -> list[torch.Tensor]:
