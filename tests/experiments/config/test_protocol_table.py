@@ -152,3 +152,9 @@ def test_a_run_reports_the_order_of_a_permutation_that_is_known_beforehand(compo
     for protocol, encoding in (("controlled", "permuteformer"), ("published", "lrpe_permutation")):
         config = composed(family, protocol, encoding)
         assert "permutation" not in family_of(config).describe(config), "drawn from the run's seed, layer by layer"
+
+
+def test_the_documented_table_names_every_switch(root: Path) -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted((root / "docs").glob("protocols*.md")))
+    keys = {key for switched in SWITCHES_OF.values() for key in switched} - {"protocol.name"}
+    assert [key for key in sorted(keys) if f"`{key}`" not in text] == []
