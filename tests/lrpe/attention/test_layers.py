@@ -150,7 +150,9 @@ def test_initialization_is_the_published_one() -> None:
     assert layer.query_projection.weight.abs().max() <= bound * 2**-0.5
     assert layer.query_projection.weight.abs().max() > bound * 2**-0.5 * 0.98
     assert bound * 0.98 < layer.output_projection.weight.abs().max() <= bound
-    assert all(not parameter.any() for name, parameter in layer.named_parameters() if name.endswith("projection.bias"))
+    for projection in (layer.query_projection, layer.key_projection, layer.value_projection):
+        assert 256**-0.5 * 0.95 < projection.bias.abs().max() <= 256**-0.5
+    assert not layer.output_projection.bias.any()
 
 
 @pytest.mark.parametrize("encoding", ["none", "rope", "unitary", "permutation", "decay"])

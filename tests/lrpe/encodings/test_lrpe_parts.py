@@ -101,6 +101,14 @@ def test_the_transforms_are_the_library_ones():
     torch.testing.assert_close(torch.complex(*FourierTransform(10)(x).chunk(2, -1)), torch.fft.fft(x, norm="ortho"))
 
 
+def test_half_of_the_spectrum_would_have_half_of_the_norm():
+    """What a later state of the published code keeps, d/2 + 1 of d frequencies, against the paper's full transform."""
+    x = random_vectors(1, 1, 4000, 64)
+    real, imaginary = FourierTransform(64).double()(x).chunk(2, dim=-1)
+    energy = real**2 + imaginary**2
+    assert float(energy[..., :33].sum() / energy.sum()) == pytest.approx(0.516, abs=0.005)
+
+
 def test_householder_reflects_its_vector_whatever_its_length():
     for learned in (False, True):
         projection = LRPE(8, 1, projection="householder", learn_projection=learned, seed=1).projection
