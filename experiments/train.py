@@ -25,6 +25,7 @@ from experiments.config.compose import CONF
 from experiments.config.overrides import split_flags
 from experiments.launch import sweep
 from experiments.launch.exit_codes import was_stopped
+from experiments.launch.ranks import read_ranks
 from experiments.runs.locks import InUse
 from experiments.runs.records import RunFolder, shown_metrics
 from experiments.util.errors import UserError
@@ -40,7 +41,7 @@ def run(config: DictConfig) -> int:
     folder = run_directory(config)
     record = RunFolder(folder).load()
     if record is not None and record.finished:
-        if int(os.environ.get("RANK", "0")) == 0:
+        if read_ranks().rank == 0:
             found = shown_metrics(record["metrics"])
             print(f"{folder}: finished before ({found}); nothing to do. Remove the folder to train it anew.")
         return 0

@@ -2,7 +2,7 @@
 
 Each node is a network and UTS namespace of its own (host name, address, ports) on a bridge, with a slurmd of its own.
 A job in partition ``short`` preempts those in ``gpu`` (SIGCONT and SIGTERM, SIGKILL :data:`GRACE_SECONDS` later,
-requeue). Needs root, network namespaces and Debian's packages (:data:`PACKAGES`); :func:`obstacle` says what is missing.
+requeue). Needs root, network namespaces and Debian's packages (:data:`PACKAGES`); :func:`obstacle` says what lacks.
 """
 
 from __future__ import annotations
