@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from experiments.launch.early_signals import exit_on_signals
+
+if __name__ == "__main__":
+    exit_on_signals()  # before the imports that take seconds
+
 import shlex
 import sys
 from collections.abc import Sequence

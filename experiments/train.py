@@ -12,7 +12,13 @@ trains is left to it and waited for at the sweep's end.
 
 from __future__ import annotations
 
+from experiments.launch.early_signals import exit_on_signals, leave
+
+if __name__ == "__main__":
+    exit_on_signals()  # before the imports that take seconds
+
 import os
+import signal
 import sys
 import traceback
 from typing import Any
@@ -24,8 +30,9 @@ from data_prep.sentence_tasks.catalog import GLUE
 from experiments.config import check_overrides, run_directory, validate
 from experiments.config.compose import CONF
 from experiments.config.overrides import expand_home, split_flags
-from experiments.launch import sweep
+from experiments.launch import submitit_jobs, sweep
 from experiments.launch.exit_codes import was_stopped
+from experiments.launch.ranks import read_ranks
 from experiments.runs.locks import InUse
 from experiments.runs.records import RunFolder, shown_metrics
 from experiments.runs.shorter import note
@@ -46,7 +53,7 @@ def run(config: DictConfig) -> int:
     folder = run_directory(config)
     record = RunFolder(folder).load()
     if record is not None and record.finished:
-        if int(os.environ.get("RANK", "0")) == 0:
+        if read_ranks().rank == 0:
             found = shown_metrics(record["metrics"])
             print(f"{folder}: finished before ({found}); nothing to do. Remove the folder to train it anew.")
         return 0
@@ -64,9 +71,16 @@ def every_task(word: str) -> str:
     return f"task={','.join(GLUE)}" if word == "task=all" else word
 
 
+def open_key(word: str) -> str:
+    """``hydra.launcher.additional_parameters`` takes any of sbatch's options, for which hydra wants a ``++``."""
+    return f"++{word}" if word.startswith("hydra.launcher.additional_parameters") else word
+
+
 @hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")
 def _hydra_main(config: DictConfig) -> None:
     message = ""
+    if submitit_jobs.in_job():
+        submitit_jobs.take_signals()
     try:
         code = run(config)
     except UserError as error:
@@ -92,7 +106,7 @@ def main() -> None:
     try:
         # hydra's parser takes -m before the overrides only; a person may write it anywhere
         flags, words = split_flags(sys.argv[1:])
-        overrides = [every_task(expand_home(word)) for word in words]
+        overrides = [open_key(every_task(expand_home(word))) for word in words]
         if not flags and any(every_task(word) != word for word in words):
             flags = ["-m"]
         check_overrides(overrides, sweeping="-m" in flags or "--multirun" in flags)
@@ -101,6 +115,8 @@ def main() -> None:
         raise SystemExit(2) from None
     sys.argv[1:] = [*flags, *overrides]
     sweep.register_resolvers()
+    if signal.getsignal(signal.SIGINT) is leave:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a launcher may wait, and says what Ctrl-C stopped
     try:
         _hydra_main()
     except KeyboardInterrupt:  # reaches here where a launcher waited for its workers

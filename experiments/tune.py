@@ -19,6 +19,11 @@ Exit code: 0 all trials are done, 1 some failed (they are named), 2 bad input, 1
 
 from __future__ import annotations
 
+from experiments.launch.early_signals import exit_on_signals
+
+if __name__ == "__main__":
+    exit_on_signals()  # before the imports that take seconds
+
 import math
 import shlex
 import signal

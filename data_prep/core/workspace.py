@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from data_prep.core.errors import DataError
+from data_prep.core.locks import locked
 from data_prep.core.manifest import FILE, files_below, is_own
 
 _LEFT_BEHIND = re.compile(r"\.(partial|replaced)-(\d+)$")
@@ -21,16 +20,13 @@ _LEFT_BEHIND = re.compile(r"\.(partial|replaced)-(\d+)$")
 @contextmanager
 def exclusive(target: Path) -> Iterator[None]:
     """Let one process at a time prepare ``target``; the others wait, and say so."""
-    lock = FileLock(target.with_name(f".{target.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print(f"{target.name}: another process prepares {target}; waiting for it", file=sys.stderr, flush=True)
-        lock.acquire()
-    try:
+
+    def say(by: str) -> None:
+        print(f"{target.name}: {by} prepares {target}; waiting for it", file=sys.stderr, flush=True)
+
+    lock, lease = (target.with_name(f".{target.name}{ending}") for ending in (".lock", ".holder.json"))
+    with locked(lock, lease, wait=say):
         yield
-    finally:
-        lock.release()
 
 
 @contextmanager

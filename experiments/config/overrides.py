@@ -101,13 +101,19 @@ def expand_home(word: str) -> str:
 
 
 def refuse_sweeping(overrides: list[Override], sweeping: bool) -> None:
-    """Refuse several values for one run, and a sweep that would never end.
+    """Refuse several values and a sweep's launcher for one run, and a sweep that would never end.
 
     Raises:
         UserError: naming the override, or the number of runs.
     """
     runs = 1
     for override in overrides:
+        key = override.key_or_group
+        if not sweeping and (key == LAUNCHER or _within(key, HYDRA_KEYS)):
+            raise UserError(
+                f"'{override.input_line}' has no effect here, where nothing is swept: a launcher belongs to "
+                "python -m experiments.train -m ...; leave it out, or add -m there"
+            )
         if not override.is_sweep_override():
             continue
         if not sweeping:

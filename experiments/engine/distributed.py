@@ -7,13 +7,18 @@ from dataclasses import dataclass
 
 import torch
 
+from experiments.launch.ranks import read_ranks, rendezvous
 from experiments.util.errors import UserError
 from lrpe.ops.registry import Case, requested_backend, resolve
 
 
 @dataclass(frozen=True)
 class DistributedContext:
-    """This process among its peers (torchrun's or SLURM's variables) and its device."""
+    """This process among its peers (torchrun's or SLURM's variables) and its device.
+
+    Attributes:
+        local_rank: the rank on this node, which is the index of its GPU where the process sees all of the node's.
+    """
 
     rank: int
     local_rank: int
@@ -24,12 +29,21 @@ class DistributedContext:
     def is_first(self) -> bool:
         return self.rank == 0
 
+    @property
+    def device(self) -> int:
+        """The index of the GPU among those that this process sees: its only one, or the one of its local rank."""
+        return 0 if self.cuda and torch.cuda.device_count() == 1 else self.local_rank
+
 
 def find_context(device: str) -> DistributedContext:
-    """Read the place from the environment: torchrun's WORLD_SIZE, RANK and LOCAL_RANK, or SLURM's tasks.
+    """Read the place from the environment: torchrun's WORLD_SIZE, RANK and LOCAL_RANK, or the tasks of a SLURM step.
+
+    The ranks of a SLURM step find each other by MASTER_ADDR and MASTER_PORT, which are set here as torchrun sets them.
+    CUDA_VISIBLE_DEVICES stays as the scheduler has it.
 
     Raises:
-        UserError: a GPU is asked for where there is none, or LRPE_BACKEND is unknown or cannot be had here.
+        UserError: a GPU is asked for where there is none, more ranks than GPUs share a node, or LRPE_BACKEND is
+            unknown or cannot be had here.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError(
@@ -39,17 +53,21 @@ def find_context(device: str) -> DistributedContext:
         encoding_backend(cuda=device != "cpu" and torch.cuda.is_available())
     except (RuntimeError, ValueError) as error:
         raise UserError(str(error)) from None
-    if "WORLD_SIZE" not in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
-        import submitit
-
-        submitit.helpers.TorchDistributedEnvironment().export()
-    environment = os.environ
-    return DistributedContext(
-        rank=int(environment.get("RANK", "0")),
-        local_rank=int(environment.get("LOCAL_RANK", "0")),
-        world_size=int(environment.get("WORLD_SIZE", "1")),
+    ranks = read_ranks()
+    os.environ.update(rendezvous())
+    place = DistributedContext(
+        rank=ranks.rank,
+        local_rank=ranks.local_rank,
+        world_size=ranks.world_size,
         cuda=device != "cpu" and torch.cuda.is_available(),
     )
+    if place.cuda and place.device >= torch.cuda.device_count():
+        raise UserError(
+            f"local rank {place.local_rank} has no GPU: this process sees {torch.cuda.device_count()} "
+            f"(CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'unset')}); "
+            "start one process a GPU, e.g. srun --ntasks-per-node=4 with --gpus-per-node=4"
+        )
+    return place
 
 
 def encoding_backend(cuda: bool) -> str:

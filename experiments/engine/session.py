@@ -20,8 +20,10 @@ from experiments.engine.families import family_of
 from experiments.engine.plan import Plan, make_plan
 from experiments.engine.progress import MFU, Row, RunProgress, peak_memory
 from experiments.engine.run import median_speed, median_utilization, quiet, train
-from experiments.engine.signals import Interrupted, Stopping, hand_over
+from experiments.engine.signals import Interrupted, Stopping
 from experiments.engine.translate import fairseq_config
+from experiments.launch.exit_codes import REQUEUE
+from experiments.launch.submitit_jobs import requeue
 from experiments.runs.expected import Watch
 from experiments.runs.provenance import build_manifest
 from experiments.runs.records import CLOSING_FIELDS, RunFolder, shown_metrics
@@ -103,8 +105,10 @@ def train_run(config: DictConfig, folder: Path, wait: bool = False) -> int:
         try:
             return _train(config, fairseq, runs, place, plan, start)
         except Interrupted as stop:
-            hand_over(stop)
-            return stop.code
+            interrupted = stop
+    if interrupted.code == REQUEUE:
+        requeue()
+    return interrupted.code
 
 
 def run_name(config: DictConfig) -> str:

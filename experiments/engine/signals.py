@@ -1,22 +1,16 @@
 """Stopping a run so that nothing is lost: a signal asks, a checkpoint answers, the same command goes on.
 
-SIGTERM, SIGUSR1 (SLURM's warning, ``sbatch --signal=USR1@120``) and SIGINT are noted, and obeyed after the current
-update (between two epochs, the next one) or the current batch of a validation, by every rank at the same place. A
-validation that was due is then owed: the resumed run does it first, so that its history and its best checkpoint are an
-unbroken run's.
+SIGTERM, SIGUSR1, SIGUSR2 (a scheduler's warnings) and SIGINT are noted, and obeyed after the current update (between
+two epochs, the next one) or the current batch of a validation, by every rank at the same place. A validation that was due
+is then owed: the resumed run does it first, so that its history and its best checkpoint are an unbroken run's.
 
-A plain job requeues by the exit code (:data:`experiments.launch.exit_codes.REQUEUE`)::
-
-    #SBATCH --requeue --signal=USR1@120
-    srun python -m experiments.train ... || { [ $? = 75 ] && scontrol requeue $SLURM_JOB_ID; }
-
-torchrun forwards USR1 with ``--signals-to-handle SIGTERM,SIGINT,SIGUSR1``. Under submitit its own signal (USR2) is
-noted in the same way and, once the record is closed, handed to submitit, which requeues; SIGTERM is left to it.
+The exit code says to start the same command again (:data:`experiments.launch.exit_codes.REQUEUE`); ``docs/clusters.md``
+has the batch script that does. In a job of submitit's, the process requeues itself once the record is closed
+(:mod:`experiments.launch.submitit_jobs`).
 """
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -29,8 +23,10 @@ import torch
 from fairseq import checkpoint_utils
 from fairseq_cli import train as fairseq_train
 
+from experiments.launch.early_signals import WARNINGS
 from experiments.launch.exit_codes import code_after
 
+SIGNALS = (signal.SIGINT, *WARNINGS)
 _validate_and_save = fairseq_train.validate_and_save
 _train = fairseq_train.train
 _load_checkpoint = checkpoint_utils.load_checkpoint
@@ -91,7 +87,7 @@ class Stopping:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        previous = {number: signal.signal(number, self._ask) for number in _signals()}
+        previous = {number: signal.signal(number, self._ask) for number in SIGNALS}
         try:
             yield
         finally:
@@ -181,16 +177,3 @@ class Stopping:
             torch.distributed.barrier()  # a rank that ends early makes torchrun end the one that still writes
         self._closing = True
         raise Interrupted(number)
-
-
-def hand_over(stop: Interrupted) -> None:
-    """Once the run is closed, give the signal to submitit where that waits for it: it requeues and ends the process."""
-    handler = signal.getsignal(stop.number)
-    if "SUBMITIT_EXECUTOR" in os.environ and callable(handler) and handler is not signal.default_int_handler:
-        handler(stop.number, None)
-
-
-def _signals() -> tuple[int, ...]:
-    if "SUBMITIT_EXECUTOR" not in os.environ:
-        return signal.SIGINT, signal.SIGTERM, signal.SIGUSR1
-    return signal.SIGINT, getattr(signal, f"SIG{os.environ.get('SUBMITIT_PREEMPT_SIGNAL', 'USR2')}")

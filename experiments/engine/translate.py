@@ -159,7 +159,7 @@ def _distributed(place: DistributedContext) -> dict[str, Any]:
         section |= {
             "distributed_init_method": "env://",
             "distributed_rank": place.rank,
-            "device_id": place.local_rank,
+            "device_id": place.device,
             "distributed_backend": "nccl" if place.cuda else "gloo",
             # fairseq hands torch's DDP a GPU's number even on a CPU
             "ddp_backend": "pytorch_ddp" if place.cuda else "legacy_ddp",

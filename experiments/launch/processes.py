@@ -12,6 +12,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 
+from experiments.launch.early_signals import WARNINGS
 from experiments.launch.exit_codes import REQUEUE
 from experiments.launch.tasks import Task
 from experiments.runs.records import RunFolder
@@ -99,7 +100,7 @@ def stopping_on_signals() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         raise Stopped(number)
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)  # the last: SLURM's warning
+    numbers = (signal.SIGINT, signal.SIGHUP, *WARNINGS)
     previous = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield

@@ -18,12 +18,24 @@ from experiments.util.files import write_atomically
 from experiments.util.hardware import available_cores, gpu_names
 
 FAILURE, ELSEWHERE = "failed.json", "elsewhere.json"
+RESOURCES: dict[str, dict[str, int | None]] = {
+    "demo": {"gpus": None, "cores": 2, "memory_gb": 4},
+    "small": {"gpus": 1, "cores": 8, "memory_gb": 32},
+    "paper": {"gpus": 1, "cores": 8, "memory_gb": 64},
+}
 THREADS_PER_RUN = 4  # small models gain little from more
 
 
 def register_resolvers() -> None:
-    """``${workers:}`` in ``conf/hydra/launcher/parallel.yaml``."""
+    """``${workers:}`` and ``${slurm_resource:profile,name}`` in ``conf/hydra/launcher/``."""
     OmegaConf.register_new_resolver("workers", workers, replace=True)
+    OmegaConf.register_new_resolver("slurm_resource", slurm_resource, replace=True)
+
+
+def slurm_resource(profile: str, name: str) -> int | None:
+    """What a job of a profile asks SLURM for: ``gpus``, ``cores`` or ``memory_gb``; a profile of one's own has the
+    paper's."""
+    return RESOURCES.get(profile, RESOURCES["paper"])[name]
 
 
 def workers() -> int:

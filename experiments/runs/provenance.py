@@ -20,8 +20,8 @@ PACKAGES = (
     "torchvision", "wandb",
 )  # fmt: skip
 ENVIRONMENT = (
-    "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID", "WORLD_SIZE", "RANK", "HF_HUB_OFFLINE", "WANDB_MODE",
-    "PYTHONHASHSEED", "LRPE_BACKEND",
+    "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "SLURM_JOB_ID", "SLURM_STEP_NUM_TASKS", "WORLD_SIZE", "RANK",
+    "HF_HUB_OFFLINE", "WANDB_MODE", "PYTHONHASHSEED", "LRPE_BACKEND",
 )  # fmt: skip
 NOT_GUARANTEED = (
     "Bit-identical results are promised for the same CPU model, thread count and package versions only. On a GPU, "

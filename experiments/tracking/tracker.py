@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Self
 
+from experiments.launch.ranks import read_ranks
 from experiments.runs.records import now
 from experiments.tracking.rows import AXES, as_wandb_row, as_wandb_summary
 from experiments.tracking.service import GRACE_SECONDS, Upload, errors_of, no_longer_than, teardown
@@ -87,7 +88,7 @@ class Tracker:
         if mode not in MODES:
             raise UserError(f"tracker.mode={mode}: expected one of {', '.join(MODES)}{nearest(mode, MODES)}")
         chosen = mode_from_environment() or mode if mode == "auto" else mode
-        if chosen == "disabled" or int(os.environ.get("RANK", "0")) != 0:
+        if chosen == "disabled" or read_ranks().rank != 0:
             return cls(say, folder, Limits())
         limits = Limits.from_environment()
         os.environ.setdefault("WANDB_SILENT", "true")

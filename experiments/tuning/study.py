@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, TrialState
 
+from data_prep.core.locks import Held, locked
 from experiments.runs.locks import hold, is_held
 from experiments.tuning.request import Request
 from experiments.tuning.space import describe
@@ -41,7 +41,6 @@ class Study:
         self._request = request
         self._folder = request.folder
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(self._folder / "study.lock", timeout=PATIENCE_SECONDS)
         with self._alone():
             url = f"sqlite:///{(self._folder / 'study.db').resolve()}"
             self._study = optuna.create_study(
@@ -127,13 +126,13 @@ class Study:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        try:
-            with self._lock:
-                yield
-        except Timeout:
-            raise UserError(
-                f"{self._folder}/study.lock is held for over {PATIENCE_SECONDS:.0f} s by a process"
-            ) from None
+        lock, lease = self._folder / "study.lock", self._folder / "study.holder.json"
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(locked(lock, lease, patience=PATIENCE_SECONDS))
+            except Held as other:
+                raise UserError(f"{lock} is held for over {PATIENCE_SECONDS:.0f} s by {other.by}; stop it") from None
+            yield
 
 
 def _text(asked: Any) -> str:
