@@ -21,6 +21,7 @@ from experiments.engine.progress import Row, RunProgress, peak_memory
 from experiments.engine.run import median_speed, quiet, train
 from experiments.engine.signals import Interrupted, Stopping
 from experiments.engine.translate import fairseq_config
+from experiments.launch.command import repeatable_command
 from experiments.launch.exit_codes import REQUEUE
 from experiments.launch.submitit_jobs import requeue
 from experiments.runs.expected import Watch
@@ -89,7 +90,7 @@ def train_run(config: DictConfig, folder: Path, wait: bool = False) -> int:
         plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
         runs.begin(
             run,
-            manifest=build_manifest(plain, data, sys.argv)
+            manifest=build_manifest(plain, data, repeatable_command())
             | {"encoding_backend": encoding_backend(place.cuda)}
             | described,
             from_update=start,
