@@ -22,6 +22,7 @@ from experiments.engine.progress import MFU, Row, RunProgress, peak_memory
 from experiments.engine.run import median_speed, median_utilization, quiet, train
 from experiments.engine.signals import Interrupted, Stopping
 from experiments.engine.translate import fairseq_config
+from experiments.launch.command import repeatable_command
 from experiments.launch.exit_codes import REQUEUE
 from experiments.launch.submitit_jobs import requeue
 from experiments.runs.expected import Watch
@@ -94,7 +95,7 @@ def train_run(config: DictConfig, folder: Path, wait: bool = False) -> int:
         plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
         runs.begin(
             run,
-            manifest=build_manifest(plain, data, sys.argv)
+            manifest=build_manifest(plain, data, repeatable_command())
             | {"encoding_backend": encoding_backend(place.cuda), "arithmetic": arithmetic}
             | described,
             from_update=start,

@@ -1,8 +1,8 @@
 """Stopping a run so that nothing is lost: a signal asks, a checkpoint answers, the same command goes on.
 
 SIGTERM, SIGUSR1, SIGUSR2 (a scheduler's warnings) and SIGINT are noted, and obeyed after the current update (between
-two epochs, the next one) or the current batch of a validation, by every rank at the same place. A validation that was due
-is then owed: the resumed run does it first, so that its history and its best checkpoint are an unbroken run's.
+two epochs, the next one) or the current batch of a validation, by every rank at the same place. A validation that was
+due is then owed: the resumed run does it first, so that its history and its best checkpoint are an unbroken run's.
 
 The exit code says to start the same command again (:data:`experiments.launch.exit_codes.REQUEUE`); ``docs/clusters.md``
 has the batch script that does. In a job of submitit's, the process requeues itself once the record is closed

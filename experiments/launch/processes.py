@@ -71,6 +71,11 @@ class Children:
                 with self._lock:
                     self._running.discard(process)
 
+    @property
+    def stopping(self) -> bool:
+        """Whether they have been asked to end; no further one starts then."""
+        return self._stopping
+
     def stop(self, number: int) -> None:
         """Pass a signal on, and kill what has not ended a minute later."""
         with self._lock:

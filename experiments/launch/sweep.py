@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from experiments.util.files import write_atomically
 from experiments.util.hardware import available_cores, gpu_names
 
 FAILURE, ELSEWHERE = "failed.json", "elsewhere.json"
+JOB_FOLDER = "LRPE_SWEEP_JOB"  # set for a run that the launcher `parallel` starts: its folder in the sweep's
 RESOURCES: dict[str, dict[str, int | None]] = {
     "demo": {"gpus": None, "cores": 2, "memory_gb": 4},
     "small": {"gpus": 1, "cores": 8, "memory_gb": 32},
@@ -45,7 +47,7 @@ def workers() -> int:
 
 
 def in_sweep() -> bool:
-    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    return HydraConfig.initialized() and (JOB_FOLDER in os.environ or HydraConfig.get().mode == RunMode.MULTIRUN)
 
 
 def note_failure(code: int, message: str) -> None:
@@ -62,7 +64,7 @@ def note_elsewhere(error: InUse) -> None:
 def _note(name: str, **content: Any) -> None:
     settings = HydraConfig.get()
     content["overrides"] = list(settings.overrides.task)
-    write_atomically(Path(settings.runtime.output_dir) / name, json.dumps(content))
+    write_atomically(Path(os.environ.get(JOB_FOLDER, settings.runtime.output_dir)) / name, json.dumps(content))
 
 
 class Summary(Callback):

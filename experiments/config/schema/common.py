@@ -237,7 +237,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "encoding.name": ("lrpe", "none", "permuteformer", "rope", "spe"),
     "protocol.spe_axis": ("sequence", "batch"),
     "protocol.spe_resample": ("train", "always"),
-    "protocol.permuteformer_permutation": ("per_head", "shared"),
+    "protocol.permuteformer_permutation": ("per_head", "shared", "fixed"),
     "protocol.image_axes": ("own", "split", "shared"),
 }
 _NAME = re.compile(r"\w[\w.+-]*", re.ASCII)

@@ -1,0 +1,15 @@
+"""The command that makes a run once more, for its record."""
+
+from __future__ import annotations
+
+import sys
+
+from hydra.core.hydra_config import HydraConfig
+
+
+def repeatable_command() -> list[str]:
+    """``python -m experiments.train`` with this run's own overrides: of one run of a sweep its own values, and nothing
+    of the launcher, whose jobs have command lines that mean nothing afterwards. Without hydra, this process's words."""
+    if not HydraConfig.initialized():
+        return sys.argv
+    return ["python", "-m", "experiments.train", *HydraConfig.get().overrides.task]
