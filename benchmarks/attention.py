@@ -26,12 +26,30 @@ def case(batch: int, length: int, form: str, *, backward: bool) -> Case:
     return run
 
 
+def peers(batch: int, length: int, *, backward: bool) -> dict[str, Case]:
+    """pytorch-fast-transformers' causal product (Katharopoulos et al. 2020), where it is installed."""
+    try:
+        from fast_transformers.causal_product import causal_dot_product
+    except ImportError:
+        return {}
+    inputs = [torch.randn(batch, HEADS, length, DIM, requires_grad=backward) for _ in range(3)]
+    gradient = torch.randn(batch, HEADS, length, DIM)
+
+    def run() -> None:
+        out = causal_dot_product(*inputs)
+        if backward:
+            torch.autograd.grad(out, inputs, gradient)
+
+    return {"pytorch-fast-transformers": run}
+
+
 def measure() -> list[dict[str, Any]]:
     torch.manual_seed(0)
     results = []
     for batch, length in ((16, 512), (1, 4096)):
         for backward in (False, True):
             cases = {form: case(batch, length, form, backward=backward) for form in ("chunked", "definition")}
+            cases |= peers(batch, length, backward=backward)
             direction = "forward and backward" if backward else "forward"
             title = f"Causal linear attention, batch {batch}, length {length}, {direction}"
             note = (
