@@ -45,7 +45,7 @@ def run(config: DictConfig) -> int:
     """Train the run that ``config`` names, unless it is finished; returns the exit code.
 
     Raises:
-        UserError: anything in the config, the data or the checkpoints that a person has to mend.
+        UserError: anything in the config, the data or the checkpoints that is user-fixable.
     """
     config = validate(config)
     if config.tracker.mode != "disabled":

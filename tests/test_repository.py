@@ -16,17 +16,17 @@ import lrpe
 OWN = {"lrpe", "experiments", "data_prep", "benchmarks", "tests"}
 # Distributions whose import has another name.
 DISTRIBUTIONS = {
-    "PIL": "pillow", "fairseq": "fairseq-fixed", "fairseq_cli": "fairseq-fixed", "hydra": "hydra-core",
-    "sklearn": "scikit-learn", "wandb_workspaces": "wandb-workspaces", "yaml": "pyyaml",
+    "PIL": "pillow", "fla": "flash-linear-attention", "rotary_embedding_torch": "rotary-embedding-torch", "fairseq": "fairseq-fixed", "fairseq_cli": "fairseq-fixed", "hydra": "hydra-core",
+    "sklearn": "scikit-learn", "wandb_workspaces": "wandb-workspaces", "yaml": "pyyaml", "huggingface_hub": "huggingface-hub",
 }  # fmt: skip
 # Imported by name at run time: Hydra finds launchers, pandas a writer, and so on.
 PLUGINS = {
-    "hydra-joblib-launcher", "hydra-submitit-launcher", "flash-linear-attention", "rotary-embedding-torch",
+    "hydra-joblib-launcher", "hydra-submitit-launcher", "submitit", "flash-linear-attention", "rotary-embedding-torch",
     "transformers", "pytest", "pytest-xdist", "pytest-cov", "pyright", "ruff", "playwright", "hypothesis",
     "mkdocs-material",
 }  # fmt: skip
 BRITISH = re.compile(
-    r"\b\w*(?:normalis|initialis|tokenis|optimis(?!tic)|synchronis|specialis)(?:e|a|i)\w*|\bcolou?r?our\w*|\bneighbour\w*"
+    r"\b\w*(?:normalis|initialis|tokenis|optimis(?!tic)|synchronis|specialis)(?:e|a|i)\w*|\b\w*colour\w*|\bneighbour\w*"
 )
 RETIRED = re.compile(
     r"\b(?:reflect_and_turn|turn_back|samples_a_pass|samples_an_update|updates_an_epoch|one a head|a person has to mend"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Score:
-    """loss in nats a token, over the ``tokens`` that were scored."""
+    """loss in nats per token, over the ``tokens`` that were scored."""
 
     loss: float
     tokens: int

@@ -43,7 +43,7 @@ def train_run(config: DictConfig, folder: Path, wait: bool = False) -> int:
         wait: for another process that trains this very run, instead of refusing.
 
     Raises:
-        UserError: what a person has to mend before this run can start.
+        UserError: a user-fixable problem that keeps this run from starting.
     """
     quiet()
     for required in family_of(config).requirements(config):

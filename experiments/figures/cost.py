@@ -14,7 +14,7 @@ from experiments.runs.comparison import is_place
 from experiments.runs.store import StoredRun
 from experiments.util.files import flatten
 
-# label -> length -> seconds a token, with what was measured and on which machine.
+# label -> length -> seconds per token, with what was measured and on which machine.
 Costs = Mapping[str, Mapping[int, float]]
 
 

@@ -21,7 +21,7 @@ _COMMON = (
 
 @dataclass(frozen=True)
 class Series:
-    """The histories of one row of a table, one a seed; ``look`` is its place in the palette, by default its own."""
+    """The histories of one row of a table, one per seed; ``look`` is its place in the palette, by default its own."""
 
     label: str
     histories: Sequence[Sequence[Mapping[str, Any]]]
@@ -79,7 +79,7 @@ def draw_training_curves(series: Sequence[Series], stem: Path, title: str) -> li
         if quantity == "perplexity":
             style.log_scale(left)
         right.set(
-            xlabel="update", ylabel="training loss (nats a token)" if quantity == "perplexity" else "training loss"
+            xlabel="update", ylabel="training loss (nats per token)" if quantity == "perplexity" else "training loss"
         )
         for axes in (left, right):
             style.clean(axes)

@@ -94,7 +94,7 @@ def write_expected(experiment: str, profile: str, results: Path) -> Path:
         raise UserError(f"no finished run of {experiment}, profile {profile}, seed 1, controlled, below {results}")
     FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / f"{experiment}_{profile}.yaml"
-    head = "# Losses (nats a token) of runs made here. Written by: python -m experiments.runs.expected\n"
+    head = "# Losses (nats per token) of runs made here. Written by: python -m experiments.runs.expected\n"
     content = {"data": data, "made_on": hardware, "encodings": encodings}
     path.write_text(head + yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return path

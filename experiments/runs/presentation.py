@@ -40,7 +40,7 @@ def headline(metrics: Mapping[str, Any]) -> tuple[str, float] | None:
 
 
 def speed(record: Mapping[str, Any]) -> str:
-    """Tokens or images a second, whichever the record has."""
+    """Tokens or images per second, whichever the record has."""
     for unit in ("tokens", "images"):
         if value := record.get(f"{unit}_per_second"):
             return f"{value:,.0f} {unit}/s"

@@ -32,7 +32,7 @@ class Estimates:
     def seconds(self, run: Job | Needed) -> float | None:
         """What is left of a run, or None where no finished run is like it.
 
-        The median of seconds an update over the finished runs with the same data, model, attention and batch (those of
+        The median of seconds per update over the finished runs with the same data, model, attention and batch (those of
         the same encoding where there are any), times the updates that the run has yet to do.
         """
         if not run.config:

@@ -53,7 +53,7 @@ class CosFormer(FeatureMap):
     <relu(q), relu(k)> cos(pi (i - j) / 2M) (Qin et al. 2022, cosFormer, eq. 8 to 10).
 
     Args:
-        head_dim: features a head; the output has twice as many.
+        head_dim: features per head; the output has twice as many.
         max_length: M. A constant, and not the batch's length as in the paper, so that a prefix keeps its features.
     """
 
@@ -81,7 +81,7 @@ class Favor(FeatureMap):
     all keys would have to look into the future.
 
     Args:
-        head_dim: features a head.
+        head_dim: features per head.
         num_features: m; by default head_dim ln(head_dim), rounded to an even number, which rotations need.
         seed: of W, which is a buffer and goes with the checkpoint; None draws from torch's global generator.
     """

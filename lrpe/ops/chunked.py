@@ -141,7 +141,7 @@ _forward.register_autograd(_differentiate, setup_context=_setup_context)
 
 
 def _parts(length: int, chunk_size: int) -> list[tuple[slice, slice, int]]:
-    """(tokens, chunks, tokens a chunk): the whole chunks, and the rest as one shorter chunk, which needs no padding,
+    """(tokens, chunks, tokens per chunk): the whole chunks, and the rest as one shorter chunk, which needs no padding,
     whose decay would have to be undone."""
     whole = length // chunk_size
     parts = [(slice(0, whole * chunk_size), slice(0, whole), chunk_size)] if whole else []

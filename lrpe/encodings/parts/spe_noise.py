@@ -37,7 +37,7 @@ def gaussian(key: Tensor, stream: int, rows: Tensor, columns: int) -> Tensor:
         key: Int64[], any value.
         stream: a small integer that separates different uses of one key.
         rows: Int64[rows], any values.
-        columns: numbers a row.
+        columns: numbers per row.
     """
     pairs = (columns + 1) // 2
     start = scramble(scramble(key.to(rows.device) + STEP) + stream * STEP)

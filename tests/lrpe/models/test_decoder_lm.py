@@ -36,7 +36,7 @@ def _count(config: DecoderConfig) -> int:
         return sum(parameter.numel() for parameter in DecoderLM(config).parameters())
 
 
-# RECIPE 3.1: 44.65 M with GPT-2's BPE, 156.0 M with words, without encoding and with a denominator.
+# docs/recipes.md: 44.65 M with GPT-2's BPE, 156.0 M with words, without encoding and with a denominator.
 @pytest.mark.parametrize(("vocabulary", "millions"), [(50_264, 44.65), (267_744, 156.0)])
 def test_the_base_model_has_the_published_size(vocabulary: int, millions: float) -> None:
     assert _count(DecoderConfig.base(vocabulary, normalizer="denominator")) / 1e6 == pytest.approx(millions, abs=0.005)

@@ -41,7 +41,7 @@ def test_the_base_model_with_its_head_has_the_published_size() -> None:
         encoder = BidirectionalEncoder(EncoderConfig.base(50_265, normalizer="denominator"))
         head = MaskedLMHead(encoder.embedding)
     parameters = {id(p): p.numel() for p in [*encoder.parameters(), *head.parameters()]}
-    assert sum(parameters.values()) / 1e6 == pytest.approx(124.70, abs=0.01)  # RECIPE 3.3
+    assert sum(parameters.values()) / 1e6 == pytest.approx(124.70, abs=0.01)  # docs/recipes.md
 
 
 @pytest.mark.parametrize("encoding", [{"name": "none"}, *ENCODINGS])

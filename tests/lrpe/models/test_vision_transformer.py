@@ -48,7 +48,7 @@ def _count(config: VisionConfig) -> int:
         return sum(parameter.numel() for parameter in VisionTransformer(config).parameters())
 
 
-# RECIPE 3.5: 22.04 M, and 9,216 for the norms of LRPE's rows. Theirs has one unused row of positions.
+# docs/recipes.md: 22.04 M, and 9,216 for the norms of LRPE's rows. Theirs has one unused row of positions.
 def test_the_published_model_has_the_published_size() -> None:
     published = {"absolute": "learned", "query_bias": False, "pooling": "mean"}
     plain = _count(VisionConfig.small(normalizer="denominator", **published))

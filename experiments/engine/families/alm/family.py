@@ -82,7 +82,7 @@ class AutoregressiveLM(Family):
         return found.metrics()
 
     def final_metrics(self, config: DictConfig, folder: Path, place: DistributedContext) -> dict[str, float]:
-        """Loss (nats a token) and perplexity on the validation and the test split, and what a unigram model has."""
+        """Loss (nats per token) and perplexity on the validation and the test split, and what a unigram model has."""
         metrics: dict[str, float] = {}
         path, data = folder / "checkpoints" / checkpoints.BEST, Path(config.data.folder).resolve()
         for split in self.splits:

@@ -16,7 +16,7 @@ from experiments.engine.update_batches import UpdateBatches
 
 @dataclass
 class LRPELanguageModelingConfig(LanguageModelingConfig):
-    batch_sequences: int = field(default=0, metadata={"help": "sequences an update; 0: fairseq's own order"})
+    batch_sequences: int = field(default=0, metadata={"help": "sequences per update; 0: fairseq's own order"})
     context_window: int = field(default=0, metadata={"help": "tokens of context of every scored token, in evaluation"})
 
 

@@ -22,7 +22,7 @@ EVALUATION_SEED = 1
 
 @dataclass
 class LRPEMaskedLMConfig(MaskedLMConfig):
-    batch_sequences: int = field(default=0, metadata={"help": "sequences an update; 0: fairseq's own order"})
+    batch_sequences: int = field(default=0, metadata={"help": "sequences per update; 0: fairseq's own order"})
 
 
 @register_task("lrpe_masked_lm", dataclass=LRPEMaskedLMConfig)

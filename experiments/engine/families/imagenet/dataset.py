@@ -92,7 +92,7 @@ class TrainingImages(Images):
         split: the images.
         augmentation: what is done to them.
         image_size: of the tensors.
-        batch_size: images an update.
+        batch_size: images per update.
         seed: of the run.
     """
 

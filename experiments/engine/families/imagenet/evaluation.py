@@ -27,7 +27,7 @@ from experiments.util.errors import UserError
 
 @dataclass(frozen=True)
 class Score:
-    """loss in nats an image; top-1 and top-5 accuracy in per cent; images scored."""
+    """loss in nats per image; top-1 and top-5 accuracy in per cent; images scored."""
 
     loss: float
     top1: float

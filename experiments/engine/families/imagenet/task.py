@@ -26,7 +26,7 @@ class LRPEImageClassificationConfig(FairseqDataclass):
     image_size: int = field(default=224, metadata={"help": "pixels"})
     crop_fraction: float = field(default=0.875, metadata={"help": "of the middle, in evaluation"})
     augmentation: str = field(default="{}", metadata={"help": "JSON, fields of Augmentation"})
-    batch_images: int = field(default=64, metadata={"help": "images an update"})
+    batch_images: int = field(default=64, metadata={"help": "images per update"})
     classes: str = field(default="[]", metadata={"help": "JSON, names by number; those of the data where empty"})
     seed: int = field(default=1, metadata={"help": "of order and augmentation"})
 

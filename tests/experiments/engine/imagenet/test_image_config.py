@@ -53,7 +53,7 @@ def test_the_paper_recipe_reaches_fairseq(image_data: Path, tmp_path: Path) -> N
 
 
 def test_published_rows_are_the_authors_models(image_data: Path) -> None:
-    """RECIPE 1.8, 2, 3.5."""
+    """As docs/protocols-models.md has it."""
     rows = {
         "absolute": ("none", "denominator"),
         "rope": ("rope", "denominator"),
