@@ -87,7 +87,7 @@ def measure() -> list[dict[str, Any]]:
     rows = [_row("an update", clock.inside(), update), _row("between updates", clock.between(), update)]
     rows += [{"name": part, "median": share * update, "ratio": share} for part, share in clock.shares().items()]
     note = (
-        f"{LENGTH * BATCH / update:,.0f} tokens per second; {BATCH} sequences of {LENGTH} tokens, 6 layers of width 512, "
+        f"{LENGTH * BATCH / update:,.0f} tokens per second; {BATCH} sequences of {LENGTH} tokens, 6 layers, 512 wide, "
         f"pydoc's words, a history row every update. The parts are the operators' own times in {PROFILED} profiled "
         "updates."
     )

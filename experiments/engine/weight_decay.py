@@ -8,7 +8,7 @@ from lrpe import no_weight_decay
 
 
 def spare_from_decay(model: nn.Module) -> None:
-    """Mark angles and norms so that the optimizer leaves their size alone (``protocol=controlled``; docs/protocols-models.md)."""
+    """Mark angles and norms so that the optimizer leaves their size alone (``protocol=controlled``)."""
     norms = (nn.LayerNorm, nn.RMSNorm)
     spared = no_weight_decay(model)
     for prefix, module in model.named_modules():

@@ -1,6 +1,6 @@
 """M_s = Lambda^(s) P on complex parts in registers, its adjoint, and the angles, computed where they are used.
 
-Why no table of sines: at d = 64 in bfloat16, encoding q and k moves 512 bytes per token and head, and a float32 table of
+Why no table of sines: at d = 64 in bfloat16, encoding q and k moves 512 bytes per token and head; a float32 table of
 cos and sin would add 256 from the L2 cache; the arithmetic below is some 30 instructions a pair, for q and k together,
 where about 100 fit under the memory's time on an H200 (132 multiprocessors, 128 lanes, 4.3 TB/s).
 """

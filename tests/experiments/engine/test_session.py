@@ -32,7 +32,7 @@ def test_the_plan_counts_what_the_encoding_brings_and_the_batch() -> None:
     assert plan.encoding_parameters == 2 * 16, "one angle a feature of a head, in each of two layers"
     assert plan.counting.per_update == 4 * 32
     text = plan.text("a run", world_size=1)
-    for said in ("32 of them new", "128 tokens an update", "2 samples x 2 passes x 1 devices", "1,536 tokens in all"):
+    for said in ("32 of them new", "128 tokens per update", "2 samples x 2 passes x 1 devices", "1,536 tokens in all"):
         assert said in text
     none = make_plan(compose([*TINY, "encoding=none"]), world_size=1)
     assert plan.parameters - none.parameters == 32

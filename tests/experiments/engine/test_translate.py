@@ -142,7 +142,7 @@ def padding_share(passes: list[np.ndarray], lengths: np.ndarray) -> float:
 
 
 def test_sorting_by_length_leaves_little_padding() -> None:
-    """Blocks as long as WikiText-103's: about 419 of 512 tokens on average, 512 sequences an update."""
+    """Blocks as long as WikiText-103's: about 419 of 512 tokens on average, 512 sequences per update."""
     lengths = 512 - np.random.default_rng(0).exponential(93, 5120).astype(np.int64).clip(0, 500)
     at_random, in_order = (
         padding_share(update_batches(5120, 512, 4, seed=1, epoch=1, lengths=given), lengths)

@@ -81,7 +81,7 @@ def test_a_dry_run_says_the_time_of_every_missing_run_and_of_those_before_them(w
     workshop.required = Needed(workshop.root / "runs" / "blm" / "rope-1" / "seed1", config_of("blm"))
     assert workshop.table("rows=rope,none", "seeds=2", "dry_run=true") == 0
     assert workshop.text.count("to train, about 1 min 00 s") == 4
-    assert workshop.text.count("trained before them, about 1 h 00 min") == 2, "one a seed"
+    assert workshop.text.count("trained before them, about 1 h 00 min") == 2, "one per seed"
     assert "time one after another: about 2 h 04 min" in workshop.text
     assert workshop.trained == []
 
