@@ -31,7 +31,7 @@ BRITISH = re.compile(
     r"\b\w*(?:normalis|initialis|tokenis|optimis(?!tic)|synchronis|specialis)(?:e|a|i)\w*|\b\w*colour\w*|\bneighbour\w*"
 )
 RETIRED = re.compile(
-    r"\b(?:reflect_and_turn|turn_back|samples_a_pass|samples_an_update|updates_an_epoch|one per head|a person has to mend"
+    r"\b(?:reflect_and_turn|turn_back|samples_a_pass|samples_an_update|updates_an_epoch|a person has to mend"
     r"|DESIGN section|RECIPE \d)\b"
 )
 
