@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 import subprocess
@@ -50,6 +51,16 @@ def test_a_run_leaves_a_whole_record(unbroken: Path) -> None:
     assert record["metrics"]["valid_loss"] == pytest.approx(best, abs=1e-3), "validation skips no token"
     assert [row["update"] for row in rows if row["split"] == "train"] == list(range(1, 13))
     assert [row["update"] for row in rows if row["split"] == "valid"] == [4, 8, 12]
+
+
+def test_a_run_validates_at_the_end_of_every_epoch(tiny_data: Path, tmp_path: Path) -> None:
+    interval = ["recipe.validate_interval_updates=null", "recipe.validate_interval_epochs=1"]
+    run_train(tiny_data, tmp_path, *interval, "recipe.batch_size=16", "engine.samples_per_device=16")
+    rows = [json.loads(line) for line in (only_run(tmp_path) / "history.jsonl").read_text().splitlines()]
+    epochs = [row["epoch"] for row in rows if row["split"] == "train"]
+    ends = [update for update, (now, then) in enumerate(itertools.pairwise(epochs), 1) if then != now]
+    assert len(ends) > 1
+    assert [row["update"] for row in rows if row["split"] == "valid"] == sorted({*ends, 12})
 
 
 def test_a_finished_run_is_not_done_again(unbroken: Path, tiny_data: Path) -> None:

@@ -32,9 +32,10 @@ class EpochCosine(FairseqLRScheduler):
         self.step_update(0)
 
     def step_update(self, num_updates: int) -> float:
-        cfg = self.cfg
+        cfg, optimizer = self.cfg, self.optimizer
+        assert optimizer is not None, "fairseq builds schedules with their optimizer"
         length = cfg.updates_per_epoch
-        self.optimizer.set_lr(
+        optimizer.set_lr(
             rate(
                 num_updates // length,
                 epochs=cfg.total_updates / length,
@@ -44,7 +45,7 @@ class EpochCosine(FairseqLRScheduler):
                 end=cfg.min_lr,
             )
         )
-        return self.optimizer.get_lr()
+        return optimizer.get_lr()
 
 
 def rate(epoch: int, *, epochs: float, warmup_epochs: float, peak: float, start: float, end: float) -> float:

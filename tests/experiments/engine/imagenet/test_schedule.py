@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from experiments import train
 from experiments.config import compose
 from experiments.engine.distributed import DistributedContext
 from experiments.engine.families.imagenet.schedule import EpochCosine, rate
@@ -14,6 +15,9 @@ from experiments.engine.families.imagenet.torchvision_compat import install
 from experiments.engine.optimizer import LRPEAdam
 from experiments.engine.translate import fairseq_config
 from experiments.util.errors import UserError
+from tests.experiments.conftest import environment, only_run
+from tests.experiments.engine.imagenet.conftest import TINY
+from tests.experiments.engine.support import curve_of
 
 ONE = DistributedContext(rank=0, local_rank=0, world_size=1, cuda=False)
 PAPER = {"epochs": 300, "warmup_epochs": 10, "peak": 2e-3, "start": 1e-6, "end": 1e-5}
@@ -54,6 +58,21 @@ def test_published_images_change_the_rate_between_epochs_alone(image_data: Path,
     assert EpochCosine(without.lr_scheduler, taken.optimizer).step_update(0) == 2e-3
     controlled = fairseq_config(compose([*words, "protocol=controlled"]), tmp_path, ONE)
     assert controlled.lr_scheduler._name == "cosine"
+
+
+def test_a_published_run_logs_these_rates(image_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [word for word in TINY if not word.startswith("recipe.validate")]
+    for name, value in environment(image_data, tmp_path).items():
+        monkeypatch.setenv(name, value)
+    assert (
+        train.run(compose([*words, "protocol=published", "recipe.batch_size=12", "engine.samples_per_device=12"])) == 0
+    )
+    rows = [row for row in curve_of(only_run(tmp_path)) if row["split"] == "train"]
+    # fairseq logs the rate of the update that follows
+    expected = [
+        rate(update // 3, epochs=3, warmup_epochs=1, peak=4e-3, start=1e-6, end=1e-5) for update in range(1, 10)
+    ]
+    assert [row["learning_rate"] for row in rows] == pytest.approx(expected, rel=1e-3)
 
 
 def test_text_has_no_such_schedule() -> None:
