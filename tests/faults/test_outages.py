@@ -30,7 +30,7 @@ UPDATES = 40
 MANY = 2000  # rows, more than the way to wandb's service holds
 TRAIN = """
     import sys
-    from test_tracking import CONFIG, RECORD, row
+    from tests.experiments.tracking.test_tracking import CONFIG, RECORD, row
     from experiments.runs.records import RunFolder
     from experiments.tracking.tracker import Tracker
     folder, updates = RunFolder(sys.argv[1]), int(sys.argv[2])

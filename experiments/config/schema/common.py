@@ -15,6 +15,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from experiments.tracking.names import check_name
 from experiments.util.errors import UserError, nearest
+from lrpe.encodings import ENCODINGS
 
 
 class Precision(StrEnum):
@@ -234,7 +235,7 @@ NON_EMPTY_KEYS = ("data.folder", "paths.data", "paths.results", "tracker.project
 CHOICES: dict[str, tuple[str, ...]] = {
     "attention.name": ("linear", "softmax"),
     "attention.feature_map": ("1+elu", "relu", "elu", "silu", "identity", "exp", "cosformer", "favor"),
-    "encoding.name": ("lrpe", "none", "permuteformer", "rope", "spe"),
+    "encoding.name": tuple(sorted(ENCODINGS)),
     "protocol.spe_axis": ("sequence", "batch"),
     "protocol.spe_resample": ("train", "always"),
     "protocol.permuteformer_permutation": ("per_head", "shared", "fixed"),
@@ -345,8 +346,6 @@ def check_length(config: DictConfig, key: str, length: int) -> None:
             f"{key}={length} exceeds the learned positions, model.max_positions={config.model.max_positions}; "
             "lower it, or train with more positions"
         )
-    from lrpe.encodings import ENCODINGS  # torch, which composing a config does without
-
     known = ENCODINGS.get(encoding.name)
     permutes = known is not None and known.permutes(encoding.options)
     limit = protocol.permutation_limit

@@ -46,7 +46,6 @@ def test_the_plan_counts_what_the_encoding_brings_and_the_batch() -> None:
         (["encoding=lrpe_orthogonal", "encoding.options.projection=dft"], "unitary"),
         (["encoding=lrpe_orthogonal", "encoding.options.projection=houshold"], "householder"),
         (["encoding=lrpe_orthogonal", "encoding.options.angle_schedule=uniform"], "max_length"),
-        (["attention.feature_map=rellu"], "relu"),
         (["attention.feature_map=cosformer"], "max_length"),
         (["engine.samples_per_device=3"], "engine.samples_per_device=2"),
         (["+engine.fairseq.common.fp17=true"], "fp16"),

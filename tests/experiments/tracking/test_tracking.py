@@ -93,7 +93,7 @@ def run_python(code: str, *words: str, **environment: str) -> subprocess.Complet
 @pytest.fixture
 def no_wandb_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [*os.environ]:
-        if name.startswith("WANDB_") or name == "RANK":
+        if name.startswith("WANDB_") or name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
             monkeypatch.delenv(name)
 
 
@@ -167,7 +167,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, no_wandb_environment: None) -> FakeWan
 def test_offline_for_real_everything_reaches_the_file(tmp_path: Path) -> None:
     code = """
     import sys
-    from test_tracking import CONFIG, RECORD, row
+    from tests.experiments.tracking.test_tracking import CONFIG, RECORD, row
     from experiments.tracking.tracker import Tracker
     with Tracker.start("offline", sys.argv[1], CONFIG, RECORD) as tracker:
         tracker.log(row(10)); tracker.log(row(10, "valid")); tracker.log(row(20))
@@ -201,7 +201,7 @@ def test_offline_for_real_everything_reaches_the_file(tmp_path: Path) -> None:
 def test_killed_and_resumed_offline_gives_one_curve_without_holes_or_doubles(tmp_path: Path) -> None:
     code = """
     import os, signal, sys
-    from test_tracking import CONFIG, RECORD, row
+    from tests.experiments.tracking.test_tracking import CONFIG, RECORD, row
     from experiments.runs.records import RunFolder
     from experiments.tracking.tracker import Tracker
     start, stop, kill = (int(word) for word in sys.argv[2:])
@@ -234,7 +234,7 @@ def test_a_server_that_cannot_be_reached_leads_to_offline_without_a_hang(tmp_pat
         port = closed.getsockname()[1]
     code = """
     import sys
-    from test_tracking import CONFIG, RECORD, row
+    from tests.experiments.tracking.test_tracking import CONFIG, RECORD, row
     from experiments.tracking.tracker import Tracker
     with Tracker.start("auto", sys.argv[1], CONFIG, RECORD) as tracker:
         tracker.log(row(1))
@@ -253,7 +253,7 @@ def test_a_dead_wandb_process_is_said_once_and_a_new_one_has_every_row(tmp_path:
     code = """
     import sys, time
     import psutil
-    from test_tracking import CONFIG, RECORD, row
+    from tests.experiments.tracking.test_tracking import CONFIG, RECORD, row
     from experiments.runs.records import RunFolder
     from experiments.tracking.tracker import Tracker
     folder = RunFolder(sys.argv[1])
@@ -278,7 +278,7 @@ def test_a_dead_wandb_process_is_said_once_and_a_new_one_has_every_row(tmp_path:
 def test_auto_without_credentials_is_offline_and_disabled_never_imports_wandb(tmp_path: Path) -> None:
     code = """
     import sys
-    from test_tracking import CONFIG, RECORD, row
+    from tests.experiments.tracking.test_tracking import CONFIG, RECORD, row
     from experiments.tracking.tracker import Tracker
     with Tracker.start(sys.argv[2], sys.argv[1], CONFIG, RECORD) as tracker:
         tracker.log(row(1))
@@ -288,7 +288,9 @@ def test_auto_without_credentials_is_offline_and_disabled_never_imports_wandb(tm
     assert len(offline_segments(tmp_path / "a")) == 1
     assert run_python(code, str(tmp_path / "b"), "disabled").stdout == "False\n"
     assert run_python(code, str(tmp_path / "b"), "auto", WANDB_MODE="disabled").stdout == "False\n"
-    assert run_python(code, str(tmp_path / "b"), "offline", RANK="1").stdout == "False\n"
+    assert (
+        run_python(code, str(tmp_path / "b"), "offline", RANK="1", WORLD_SIZE="2", LOCAL_RANK="1").stdout == "False\n"
+    )
     assert not (tmp_path / "b").exists()
 
 
@@ -403,7 +405,7 @@ def test_a_time_limit_that_is_none_is_refused(
 def test_settings_that_wandb_refuses_are_one_message(tmp_path: Path) -> None:
     code = """
     import sys
-    from test_tracking import CONFIG, RECORD
+    from tests.experiments.tracking.test_tracking import CONFIG, RECORD
     from experiments.util.errors import exit_on_user_error
     from experiments.tracking.tracker import Tracker
     exit_on_user_error(lambda: Tracker.start("offline", sys.argv[1], CONFIG, RECORD))

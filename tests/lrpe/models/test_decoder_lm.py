@@ -181,7 +181,7 @@ def test_every_parameter_gets_a_gradient() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"attention": "quadratic"}, "linear or softmax"),
+        ({"attention": "quadratic"}, "linear, softmax"),
         ({"adaptive_cutoffs": (30, 20)}, "cutoffs"),
         ({"adaptive_cutoffs": (60,)}, "vocabulary of 50"),
         ({"adaptive_cutoffs": (10,), "share_input_output": False}, "tied"),

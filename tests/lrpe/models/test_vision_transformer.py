@@ -166,7 +166,7 @@ def test_learned_positions_interpolate_to_other_grids() -> None:
 def test_drop_path_rises_or_stays() -> None:
     assert drop_path_rates(VisionConfig(num_layers=3, drop_path=0.2)) == [0.0, 0.1, 0.2]
     assert drop_path_rates(VisionConfig(num_layers=3, drop_path=0.2, drop_path_schedule="constant")) == [0.2] * 3
-    with pytest.raises(ValueError, match="drop_path_schedule='rising' is unknown"):
+    with pytest.raises(ValueError, match="drop_path_schedule='rising': expected one of linear, constant"):
         drop_path_rates(VisionConfig(drop_path_schedule="rising"))
 
 

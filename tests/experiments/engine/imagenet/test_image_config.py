@@ -14,6 +14,7 @@ from experiments.engine import optimizer  # noqa: F401 - registers itself
 from experiments.engine.distributed import DistributedContext
 from experiments.engine.families import family_of
 from experiments.engine.families.imagenet.model import LRPEVisionModel
+from experiments.engine.model_config import model_values
 from experiments.engine.translate import fairseq_config
 from experiments.util.errors import UserError
 from lrpe.models import VisionTransformer
@@ -48,7 +49,7 @@ def test_the_paper_recipe_reaches_fairseq(image_data: Path, tmp_path: Path) -> N
     augmentation = json.loads(fairseq.task.augmentation)
     assert (augmentation["mixup"], augmentation["cutmix"], augmentation["repeats"]) == (0.8, 1.0, 3)
     assert augmentation["auto_augment"] == "rand-m9-mstd0.5-inc1"
-    assert (fairseq.model.num_layers, fairseq.model.embed_dim, fairseq.model.patch_size) == (12, 384, 16)
+    assert [model_values(fairseq.model)[name] for name in ("num_layers", "embed_dim", "patch_size")] == [12, 384, 16]
     assert fairseq.dataset.num_workers == 8
 
 
@@ -102,7 +103,7 @@ def test_decay_spares_vectors_angles_and_positions(image_data: Path) -> None:
     assert all(name.endswith("weight") for name in weights)
     assert not any(part in name for name in weights for part in ("norm", "angles", "absolute", "class_token"))
     assert any("query_projection" in name for name in weights)
-    assert decayed(decay_positions=True) - weights == {"model.absolute.weight"}
+    assert decayed(decay_angles=True) - weights == {"model.absolute.weight"}
 
 
 def test_published_spe_has_one_set_for_both_axes_all_of_which_decays(image_data: Path) -> None:
