@@ -64,6 +64,39 @@ def refuse_bad(task: Task, found: Examples, label: str) -> None:
             raise DataError(f"{label}, {place}: {fault}")
 
 
+class IndexCheck:
+    """GLUE's index column of one split, block after block: its server looks answers up by it.
+
+    Args:
+        label: what to call the split in a message.
+    """
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._places: dict[str, str] = {}
+
+    def refuse_bad(self, found: Examples) -> None:
+        """Refuse an index that is missing, not one word, or that an earlier example of the split has.
+
+        Raises:
+            DataError: names the file, the line and the index.
+        """
+        for place, index in zip(found.places, found.indices or (), strict=found.indices is not None):
+            if not index.strip():
+                fault = "the index is missing"
+            elif index.split() != [index]:
+                fault = f"the index {index!r} has white space inside or around it"
+            elif index in self._places:
+                fault = f"the index {index!r} is that of {self._places[index]} too"
+            else:
+                self._places[index] = place
+                continue
+            raise DataError(
+                f"{self._label}, {place}: {fault}; expected one word that no other line has, as GLUE's server looks "
+                "predictions up by it"
+            )
+
+
 def _class_fault(written: str, labels: tuple[str, ...]) -> str | None:
     if written in labels:
         return None

@@ -82,7 +82,7 @@ class TaskHub:
 
     @staticmethod
     def _indices(facts: Split, batch: Mapping[str, Any]) -> list[str] | None:
-        return [str(index) for index in batch["idx"]] if facts.submission else None
+        return ["" if index is None else str(index) for index in batch["idx"]] if facts.submission else None
 
     def _refuse_columns(self, split: str, found: Sequence[str], wanted: Sequence[str]) -> None:
         missing = [name for name in wanted if name not in found]

@@ -15,7 +15,7 @@ from data_prep.core.errors import DataError
 from data_prep.core.manifest import build_manifest, write_manifest
 from data_prep.core.progress import Progress
 from data_prep.sentence_tasks.embedded import RULES as EMBEDDED_RULES
-from data_prep.sentence_tasks.examples import Examples, ExampleSource, refuse_bad, score_text
+from data_prep.sentence_tasks.examples import Examples, ExampleSource, IndexCheck, refuse_bad, score_text
 from data_prep.sentence_tasks.task import Task
 from data_prep.text.dictionary import UNKNOWN, Dictionary
 from data_prep.text.indexed_writer import IndexedWriter
@@ -102,8 +102,10 @@ def _write_split(
             for part in range(len(task.sentences))
         ]
         labels: _Labels | None = None
+        check = IndexCheck(source.label(split))
         for found in source.examples(split):
             refuse_bad(task, found, source.label(split))
+            check.refuse_bad(found)
             for writer, sentences in zip(inputs, found.sentences, strict=True):
                 ids, sizes = tokens.dictionary.encode(tokens.tokenize(sentences))
                 writer.add(ids, sizes)

@@ -48,7 +48,8 @@ class Task:
         label: column of GLUE's files.
         hub_sentences: columns of the hub's data set, where they differ from GLUE's.
         splits: ``train``, ``valid`` and the test splits.
-        irregular: GLUE's own file has lines that are broken, and empty sentences; both are counted, not refused.
+        irregular: GLUE's own file has empty sentences, which are kept, and broken lines, which are counted and left
+            out; of a split that is handed in, broken lines are refused.
         embedded: made from the embedded text, with test labels; others are GLUE's.
     """
 

@@ -126,6 +126,22 @@ def test_rows_that_are_none_are_named(
         prepare_task(name, tokens, tmp_path, allow_other_counts=True)
 
 
+@pytest.mark.parametrize(
+    ("indices", "message"),
+    [
+        ([0, 1, None, 3, 4, 5], "row 3: the index is missing"),
+        ([0, 1, 2, 3, 4, 1], "row 6: the index '1' is that of row 2 too"),
+    ],
+)
+def test_a_bad_index_of_the_hubs_test_split_is_refused(
+    tmp_path: Path, tokens: Path, monkeypatch: pytest.MonkeyPatch, indices: list[int | None], message: str
+) -> None:
+    fake_hub(monkeypatch, test=hub_split("rte", labeled=False, idx=indices))
+    monkeypatch.setattr(task_hub, "ROWS", 4)
+    with pytest.raises(DataError, match=rf"\(rte, test\), {message}"):
+        prepare_task("rte", tokens, tmp_path, allow_other_counts=True)
+
+
 def test_a_revision_with_other_columns_or_classes_is_refused(
     tmp_path: Path, tokens: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
