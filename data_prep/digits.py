@@ -43,12 +43,12 @@ class Digits:
 
     column = "image"
     classes = [str(digit) for digit in range(10)]  # noqa: RUF012 - never changed
-    splits = ("train", "valid", "test")
+    splits: tuple[str, ...] = ("train", "valid", "test")
 
     def __init__(self) -> None:
         from sklearn.datasets import load_digits
 
-        loaded = load_digits()
+        loaded: Any = load_digits()  # a Bunch, whatever its annotation says
         self._images = (loaded.images * 15).astype(np.uint8)
         self._labels = loaded.target
         self._splits = [split_of(image) for image in self._images]
@@ -72,7 +72,7 @@ class Digits:
 
 def _entry(image: np.ndarray, label: int) -> Entry:
     png = _png(image)
-    content = hashlib.sha256(image).hexdigest()
+    content = hashlib.sha256(image.tobytes()).hexdigest()
     return Entry(label, 8, 8, len(png), crc32_of(png, label), image=png, content=content)
 
 

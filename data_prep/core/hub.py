@@ -8,7 +8,7 @@ import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from data_prep.core.errors import DataError
 from data_prep.text.text_source import decode_lines
@@ -71,10 +71,11 @@ def load_splits(
     what = f"{identifier} ({configuration})"
     require_hub(what, instead)
     import datasets  # seconds to import, and needed on this path only
+    from datasets.exceptions import DatasetsError
 
     try:
-        rows = datasets.load_dataset(identifier, configuration, revision=revision)
-    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        rows = cast(Mapping[str, Any], datasets.load_dataset(identifier, configuration, revision=revision))
+    except (OSError, ValueError, RuntimeError, DatasetsError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise HubError(unreachable(what, reason, instead)) from error
     missing = [name for name in splits if name not in rows]

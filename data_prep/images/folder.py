@@ -39,7 +39,7 @@ class ImageFolder:
     """
 
     column = "path"
-    splits = ("train", "valid")
+    splits: tuple[str, ...] = ("train", "valid")
 
     def __init__(
         self,

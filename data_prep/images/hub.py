@@ -52,6 +52,7 @@ class HubImages:
         self._names, self._image, self._label, self._bytes = dict(splits), image, label, total_bytes
         require_hub(identifier, instead)
         import datasets  # seconds to import, and needed on this path only
+        from datasets.exceptions import DatasetsError
 
         try:
             self._rows = {
@@ -63,7 +64,7 @@ class HubImages:
                 for ours, rows in self._rows.items()
             }
             self.classes = list(self._rows["train"].features[label].names)
-        except (OSError, ValueError, RuntimeError, KeyError, datasets.exceptions.DatasetsError) as error:
+        except (OSError, ValueError, RuntimeError, KeyError, DatasetsError) as error:
             raise DataError(unreachable(identifier, reason(error), instead)) from error
 
     def blocks(self, split: str) -> Iterator[list[Entry | Corrupt]]:

@@ -32,12 +32,16 @@ class ImageSource(Protocol):
 
     def blocks(self, split: str) -> Iterator[list[Entry | Corrupt]]:
         """The images of ``split`` in a fixed order, some hundreds at a time."""
+        ...
 
     def label(self, split: str) -> str:
         """What to call ``split`` in a message."""
+        ...
 
     def size(self) -> int:
         """Bytes that keeping it needs, an estimate; 0 for an index."""
+        ...
 
     def describe(self) -> dict[str, Any]:
         """The manifest's ``source`` entry."""
+        ...

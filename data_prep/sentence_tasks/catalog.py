@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from data_prep.sentence_tasks.task import Split, Task
 
@@ -16,7 +17,7 @@ ENTAILMENT = ("entailment", "not_entailment")
 NO_HEADER = ("source", "label", "annotation", "sentence")
 
 
-def _glue(name: str, folder: str, rows: tuple[int | tuple[int, ...], int, int], **facts: object) -> Task:
+def _glue(name: str, folder: str, rows: tuple[int | tuple[int, ...], int, int], **facts: Any) -> Task:
     """A task of one validation and one test split."""
     train, valid, test = ((count,) if isinstance(count, int) else count for count in rows)
     columns = NO_HEADER if name == "cola" else None

@@ -40,12 +40,15 @@ class ExampleSource(Protocol):
 
     def examples(self, split: str) -> Iterator[Examples]:
         """The examples of ``split`` in order."""
+        ...
 
     def label(self, split: str) -> str:
         """What to call ``split`` in a message: the file's path, or the hub's name."""
+        ...
 
     def describe(self) -> dict[str, Any]:
         """The manifest's ``source`` entry; complete only after every split was read."""
+        ...
 
 
 def refuse_bad(task: Task, found: Examples, label: str) -> None:

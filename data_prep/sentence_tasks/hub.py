@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from data_prep.core.errors import DataError
 from data_prep.core.hub import ROWS, load_splits, resolved_revision
@@ -78,7 +78,8 @@ class TaskHub:
             return ""
         if self._task.regression:
             return repr(float(value))
-        return self._task.labels[value] if 0 <= value < len(self._task.labels) else str(value)
+        known = 0 <= value < len(self._task.labels)
+        return self._task.labels[cast(int, value)] if known else str(value)
 
     @staticmethod
     def _indices(facts: Split, batch: Mapping[str, Any]) -> list[str] | None:

@@ -90,7 +90,7 @@ class Dictionary:
             DataError: the file is missing, or a line is no ``word count`` pair or repeats a word.
         """
         entries: list[tuple[str, int]] = []
-        seen = set(SPECIAL)
+        seen: set[str] = set(SPECIAL)
         try:
             lines = path.read_text(encoding="utf-8").split("\n")
         except (OSError, UnicodeDecodeError) as error:

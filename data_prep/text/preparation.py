@@ -117,6 +117,7 @@ def _with_trained_encoder(corpus: Corpus, published: PublishedCounts, progress: 
     for split in SMALL_FIRST[:-1]:
         lines = sum(map(len, corpus.source.blocks(split)))
         published.verify_split(split, corpus.source.label(split), lines=lines)
+    assert corpus.train_bpe is not None
     encoder = train_encoder(_shown(corpus, progress), corpus.train_bpe, corpus.source.label("train"))
     return replace(corpus, encoder=encoder, train_bpe=None)
 

@@ -114,7 +114,7 @@ def _statements(tree: ast.Module) -> Iterator[ast.AST]:
 
 def _docstring(node: ast.AST) -> Document | None:
     kind = _KINDS.get(type(node))
-    text = ast.get_docstring(node) if kind else None
+    text = ast.get_docstring(node) if kind else None  # pyright: ignore[reportArgumentType] # kinds are those that it takes
     return Document(kind, text) if kind and text else None
 
 

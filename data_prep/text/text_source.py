@@ -20,15 +20,19 @@ class TextSource(Protocol):
 
     def blocks(self, split: str) -> Iterator[list[str]]:
         """The lines of ``split`` in order, without their line ends, some thousands at a time."""
+        ...
 
     def label(self, split: str) -> str:
         """What to call ``split`` in a message: the file's path, or the hub's name."""
+        ...
 
     def size(self, split: str) -> int:
         """Bytes of text, an estimate where the truth is not known before reading."""
+        ...
 
     def describe(self) -> dict[str, Any]:
         """The manifest's ``source`` entry; complete only after every split was read once."""
+        ...
 
 
 class LocalFiles:

@@ -153,7 +153,7 @@ class LinearAttention(AttentionLayer):
             positions=positions,
             offset=offset,
         )
-        out, after = result if keep_state else (result, None)
+        out, after = result if isinstance(result, tuple) else (result, None)
         return self._finish(out, dtype), after
 
     def _finish(self, out: Tensor, dtype: torch.dtype) -> Tensor:

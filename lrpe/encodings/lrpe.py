@@ -59,6 +59,8 @@ class LRPE(Encoding):
         ValueError: an unknown choice, or choices that do not fit each other.
     """
 
+    _log_decay: Tensor | None
+
     def __init__(
         self,
         head_dim: int,
@@ -126,9 +128,11 @@ class LRPE(Encoding):
         if layout is None:
             return None
         vector = self.projection.vector if isinstance(self.projection, Householder) else None
+        assert isinstance(self.core, (Rotation, Unitary))  # the cores that have a layout
         return Phases(self.core.angles.linear_form(), vector, layout)
 
     def coordinates(self, query: Tensor, positions: Tensor | None, offset: int) -> Tensor:
+        assert isinstance(self.core, (Rotation, Unitary))
         return self.core.angles.coordinates(self._resolve(query, positions, offset))
 
     @classmethod

@@ -45,6 +45,8 @@ class PermuteFormer(Encoding):
         ValueError: an unknown choice, a decay with ndim > 1, or a seed for the fixed permutation.
     """
 
+    _log_decay: Tensor | None
+
     def __init__(
         self,
         head_dim: int,

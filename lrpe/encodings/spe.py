@@ -62,6 +62,7 @@ class SPE(Encoding):
     """
 
     evaluation_key: Tensor
+    gate: nn.Parameter | None
 
     def __init__(
         self,
@@ -165,6 +166,7 @@ class SPE(Encoding):
             return self.evaluation_key
         if self._drawn_key is None:
             self.redraw()
+            assert self._drawn_key is not None
         return self._drawn_key
 
     def _plan_for(self, x: Tensor, positions: Tensor | None, offset: int) -> Plan:
@@ -201,11 +203,11 @@ class SPE(Encoding):
     def _encode_one_axis(self, x: Tensor, plan: Plan, *, is_query: bool) -> Tensor:
         if self.axis == "batch":
             x = x.transpose(0, 2)
-        shared, *plan = plan
+        shared, *own = plan
         if self.gate is None:
-            output = self.codes(x, plan, is_query=is_query)
+            output = self.codes(x, own, is_query=is_query)
         else:
             gate = torch.sigmoid(self.gate.to(x.dtype))[:, None]
-            output = self.codes(x * gate.sqrt(), plan, is_query=is_query) + (x * (1 - gate).sqrt()) @ shared
+            output = self.codes(x * gate.sqrt(), own, is_query=is_query) + (x * (1 - gate).sqrt()) @ shared
         output = output / (self.output_dim * self.head_dim) ** 0.25
         return output.transpose(0, 2) if self.axis == "batch" else output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -53,7 +54,7 @@ class AdaptiveInput(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Int ``(batch, length)`` -> ``(batch, length, embed_dim)``."""
-        weight = self.projections[0].weight
+        weight = cast(nn.Linear, self.projections[0]).weight
         out = weight.new_zeros(*tokens.shape, self.embed_dim)
         for (first, last), table, projection in zip(self.bands, self.embeddings, self.projections, strict=True):
             chosen = (tokens >= first) & (tokens < last)
@@ -123,9 +124,12 @@ class AdaptiveSoftmax(nn.Module):
         return torch.cat(parts, dim=-1).view(*shape, self.vocab_size)
 
     def _head(self, x: Tensor) -> Tensor:
-        words = F.linear(x, self.tables[0].weight)
+        words = F.linear(x, self._table(0))
         return torch.cat([words, self.class_projection(x)], dim=-1)
 
     def _tail(self, x: Tensor, index: int) -> Tensor:
-        narrow = self.dropout(F.linear(x, self.projections[index].weight.T))
-        return F.linear(narrow, self.tables[index].weight)
+        narrow = self.dropout(F.linear(x, cast(nn.Linear, self.projections[index]).weight.T))
+        return F.linear(narrow, self._table(index))
+
+    def _table(self, index: int) -> Tensor:
+        return cast(nn.Embedding, self.tables[index]).weight

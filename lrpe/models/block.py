@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -64,7 +64,7 @@ class TransformerBlock(nn.Module):
 
     def extend(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """The same for the tokens that follow those in ``state``."""
-        attended, state = self.attention.extend(self._before(x), state)
+        attended, state = cast(Any, self.attention).extend(self._before(x), state)
         return self._feed_forward(self._after(x, attended)), state
 
     def _before(self, x: Tensor) -> Tensor:

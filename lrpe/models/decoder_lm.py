@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -150,12 +150,12 @@ class DecoderLM(DecaySparing):
         if self.adaptive_softmax is not None:
             raise ValueError("adaptive_cutoffs: the adaptive softmax has a loss of its own")
         padding = self.config.padding_index
-        ignored = {} if padding is None else {"ignore_index": padding}
+        ignored: dict[str, Any] = {} if padding is None else {"ignore_index": padding}
         return linear_cross_entropy(features, self._output, targets, **ignored)
 
     @property
     def _output(self) -> Tensor:
-        return self.embedding.weight if self.output_weight is None else self.output_weight
+        return cast(nn.Embedding, self.embedding).weight if self.output_weight is None else self.output_weight
 
     def extend(self, tokens: Tensor, state: DecoderState | None = None) -> tuple[Tensor, DecoderState]:
         """:meth:`forward` for the tokens that follow those in ``state``: Int ``(batch, new)`` -> logits of the new."""
@@ -168,7 +168,7 @@ class DecoderLM(DecaySparing):
         x = self._embed(tokens, offset=position)
         states = []
         for index, layer in enumerate(self.layers):
-            x, after = layer.extend(x, state.layers[index] if state else None)
+            x, after = cast(TransformerBlock, layer).extend(x, state.layers[index] if state else None)
             states.append(after)
         return self.final_norm(x), DecoderState(tuple(states), position + tokens.shape[1])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 from torch import Tensor
 
@@ -41,7 +42,7 @@ def _convert(source: dict[str, Tensor], model: VisionTransformer) -> dict[str, T
     position = source.pop("pos_embed")[0]
     result = {
         "class_token": source.pop("cls_token")[0, 0] + position[0],
-        "absolute.weight": position[1:].view_as(model.absolute.weight),
+        "absolute.weight": position[1:].view_as(cast(Tensor, model.absolute.weight)),
         "patches.projection.weight": source.pop("patch_embed.proj.weight").flatten(1),
         "patches.projection.bias": source.pop("patch_embed.proj.bias"),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -83,6 +83,8 @@ class VisionTransformer(DecaySparing):
         ValueError: a config that cannot be built.
     """
 
+    class_token: nn.Parameter | None
+
     @drawn_in_float32
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
@@ -140,8 +142,8 @@ class VisionTransformer(DecaySparing):
         index = range(len(self.layers))[layer]
         for block in self.layers[:index]:
             x = block(x, positions=positions)
-        block = self.layers[index]
-        weights = block.attention.weights(block.attention_norm(x), positions=positions).mean(1)
+        block = cast(TransformerBlock, self.layers[index])
+        weights = cast(Any, block.attention).weights(block.attention_norm(x), positions=positions).mean(1)
         free = self.config.prefix_tokens
         weights = weights[:, 0, free:] if free else weights.mean(1)
         return weights.unflatten(1, self.patches.grid(*images.shape[-2:]))

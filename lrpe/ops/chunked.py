@@ -52,11 +52,11 @@ def _forward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Of ``(rows, length, .)``: out, the state after it, and the states at the chunks' starts, those of whole chunks
     first (one axis for rows and chunks: torch.compile takes an axis of one for a constant)."""
-    parts = []
+    parts: list[tuple[Tensor, Tensor]] = []
     for tokens, _, size in _parts(query.shape[1], chunk_size):
-        chunks = (_in_chunks(x, tokens, size) for x in (query, key, value))
-        *found, state = _forward_chunks(*chunks, state, log_decay, batch)
-        parts.append(found)
+        q, k, v = (_in_chunks(x, tokens, size) for x in (query, key, value))
+        out, start, state = _forward_chunks(q, k, v, state, log_decay, batch)
+        parts.append((out, start))
     assert state is not None
     outs, starts = zip(*parts, strict=True)
     return _joined(outs, dim=1), state, _joined(starts, dim=0)
@@ -93,9 +93,9 @@ def _backward(
     """The gradients of query, key, value and the state before them."""
     parts = []
     for tokens, chunks, size in reversed(_parts(query.shape[1], chunk_size)):
-        inputs = (_in_chunks(x, tokens, size) for x in (query, key, value, grad_out))
+        q, k, v, grad = (_in_chunks(x, tokens, size) for x in (query, key, value, grad_out))
         states = starts[chunks.start * len(query) : chunks.stop * len(query)]
-        *found, grad_end = _backward_chunks(*inputs, states, grad_end, log_decay, batch)
+        *found, grad_end = _backward_chunks(q, k, v, grad, states, grad_end, log_decay, batch)
         parts.insert(0, found)
     assert grad_end is not None
     grad_query, grad_key, grad_value = (_joined(found, dim=1) for found in zip(*parts, strict=True))
@@ -230,7 +230,8 @@ def _backward_chunks(
             grad_state = after
         elif block.starts_row:
             grad_state[block.rows] = after
-    return *(x.flatten(1, 2) for x in gradients), grad_state
+    grad_query, grad_key, grad_value = (x.flatten(1, 2) for x in gradients)
+    return grad_query, grad_key, grad_value, grad_state
 
 
 def _buffers(like: Tensor, chunks: int, *shapes: tuple[int, int]) -> list[Tensor]:

@@ -56,8 +56,8 @@ def weighted_sum(
     query: Tensor, key: Tensor, value: Tensor, log_decay: Tensor | None, state: Tensor | None, *, keep_end: bool
 ) -> tuple[Tensor, Tensor | None]:
     """See :class:`lrpe.ops.fraction.WeightedSum`; ``keep_end`` asks for the state after the last token."""
-    from fla.ops.linear_attn import chunk_linear_attn
-    from fla.ops.simple_gla import chunk_simple_gla
+    from fla.ops.linear_attn import chunk_linear_attn  # pyright: ignore[reportMissingImports]
+    from fla.ops.simple_gla import chunk_simple_gla  # pyright: ignore[reportMissingImports]
 
     # (batch, length, heads, features) there
     query, key, value = query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)

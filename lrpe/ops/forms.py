@@ -49,7 +49,7 @@ def _bidirectional(
     if log_decay is None:
         return query @ (key.mT @ value)
     past, _ = chunked.weighted_sum(query, key, value, log_decay, None, chunk_size)
-    mirrored = (x.flip(-2) for x in (query, key, value))
+    mirrored = query.flip(-2), key.flip(-2), value.flip(-2)
     future, _ = chunked.weighted_sum(*mirrored, log_decay, None, chunk_size)
     present = (query * key).sum(-1, keepdim=True) * value
     return past + future.flip(-2) - present

@@ -84,7 +84,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         with torch.autocast(features.device.type, enabled=False):
             loss, *gradients = _forward(features, weight, targets, bias, ignore_index, rows, needs)
         ctx.dtypes = (features.dtype, weight.dtype, None if bias is None else bias.dtype)  # type: ignore[attr-defined]
-        ctx.save_for_backward(*gradients)
+        ctx.save_for_backward(*gradients)  # pyright: ignore[reportArgumentType] # torch takes None too
         return loss
 
     @staticmethod

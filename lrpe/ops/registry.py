@@ -80,7 +80,8 @@ def case_of(operation: str, *tensors: Tensor | None, **more: Any) -> Case:
     first = given[0]
     alike = all(_REAL.get(x.dtype, x.dtype) == first.dtype and x.device == first.device for x in given)
     compiling = torch.compiler.is_compiling()
-    in_memory = not compiling and not torch.jit.is_tracing() and all(type(x) in (Tensor, Parameter) for x in given)
+    tracing = torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+    in_memory = not compiling and not tracing and all(type(x) in (Tensor, Parameter) for x in given)
     dtype = first.dtype if alike else None
     return Case(operation, first.device.type, dtype, compiling=compiling, in_memory=in_memory, **more)
 

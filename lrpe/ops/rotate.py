@@ -7,7 +7,7 @@ operators do the same, in backward on pieces that stay in cache.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 import torch
 from torch import Tensor
@@ -84,7 +84,8 @@ class _ReflectAndTurn(torch.autograd.Function):
         if native:
             turn(x, phase, unit, result)
             return result
-        y, out, phases, u = (_ordered(tensor, ctx.transposed) for tensor in (x, result, phase, unit))
+        y, out, phases = (_ordered(tensor, ctx.transposed) for tensor in (x, result, phase))
+        u = _ordered(unit, ctx.transposed)
         if u is not None:
             y = _reflect(y, u, out=out if phase.is_complex() else None)
         _turn(y, phases, out)
@@ -104,18 +105,20 @@ class _ReflectAndTurn(torch.autograd.Function):
             return grad_x if needs_x else None, grad_angle, None, grad_unit, None, None
         grad_angle = result.new_zeros(ctx.angle_shape) if needs_angle else None
         grad_unit = torch.zeros_like(unit) if needs_unit else None
-        tensors = (grad_x, grad_result, result, phase, unit, grad_angle, grad_unit)
-        target, grads, results, phases, units, angles_sum, units_sum = (_ordered(t, ctx.transposed) for t in tensors)
+        tensors = (grad_x, grad_result, result, phase)
+        target, grads, results, phases = (_ordered(t, ctx.transposed) for t in tensors)
+        units, angles_sum, units_sum = (_ordered(t, ctx.transposed) for t in (unit, grad_angle, grad_unit))
         cacheable = target.device.type == "cpu" and (needs_angle or unit is not None)  # more than one pass over memory
         for piece in _pieces(target, PIECE_ROWS if cacheable else target.numel()):
-            out, grad, z, part_phase, u = target[piece], grads[piece], results[piece], *_cuts((phases, units), piece)
-            if needs_angle:
+            out, grad, z = target[piece], grads[piece], results[piece]
+            part_phase, u = _cut(phases, piece), _cut(units, piece)
+            if angles_sum is not None:
                 total = _cut(angles_sum, piece)
                 total += _angle_gradient(z, grad, phase.is_complex(), total.shape)
             if not (needs_x or needs_unit):
                 continue
             _turn_back(grad, part_phase, out)
-            if needs_unit:
+            if u is not None and units_sum is not None:
                 y = _turn_back(z, part_phase, torch.empty_like(out))
                 # x = P y and <x, u> = -<y, u>, so d/du of -2 <x, u> <dy, u> is:
                 along, x = _dot(y, u), _reflect(y, u)
@@ -137,6 +140,10 @@ def _is_ordered(x: Tensor) -> bool:
     return x.is_contiguous() or x.transpose(1, 2).is_contiguous()
 
 
+@overload
+def _ordered(x: Tensor, transposed: bool) -> Tensor: ...
+@overload
+def _ordered(x: Tensor | None, transposed: bool) -> Tensor | None: ...
 def _ordered(x: Tensor | None, transposed: bool) -> Tensor | None:
     """Axes in the order of memory: a piece is then contiguous, and its product with a vector no copy."""
     return x.transpose(1, 2) if transposed and x is not None else x
@@ -155,15 +162,15 @@ def _pieces(x: Tensor, rows: int) -> Iterator[Piece]:
     return ((a, b, c) for b in middle for c in last for a in batch)
 
 
+@overload
+def _cut(x: Tensor, piece: Piece) -> Tensor: ...
+@overload
+def _cut(x: Tensor | None, piece: Piece) -> Tensor | None: ...
 def _cut(x: Tensor | None, piece: Piece) -> Tensor | None:
     """The piece of a tensor that broadcasts over axes of size one."""
     if x is None:
         return None
     return x[tuple(part if size > 1 else slice(None) for part, size in zip(piece, x.shape, strict=False))]
-
-
-def _cuts(tensors: tuple[Tensor | None, ...], piece: Piece) -> Iterator[Tensor | None]:
-    return (_cut(x, piece) for x in tensors)
 
 
 def _pairs(x: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -74,6 +75,8 @@ class Angles(nn.Module):
     """
 
     spared_from_decay = ("values",)
+    axis_of: Tensor
+    values: Tensor
 
     def __init__(
         self,
@@ -122,7 +125,8 @@ class Angles(nn.Module):
             coordinates = coordinates[..., self.axis_of]
         values = self.values.to(torch.float64)
         if self.ndim > 1 and self.axes == "own":
-            angle = sum(coordinates[:, None, :, axis, None] * values[axis, :, None] for axis in range(self.ndim))
+            terms = (coordinates[:, None, :, axis, None] * values[axis, :, None] for axis in range(self.ndim))
+            angle = cast(Tensor, sum(terms))
         else:
             angle = coordinates[:, None] * values[0, :, None]
         return reduce_turns(angle).to(dtype)

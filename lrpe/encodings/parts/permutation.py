@@ -33,6 +33,10 @@ class Permutation(Core):
     permutation: Tensor
     cycles: Tensor
 
+    axis_of: Tensor
+    permutation: Tensor
+    cycles: Tensor
+
     def __init__(self, head_dim: int, num_heads: int, *, ndim: int, axes: str, generator: torch.Generator) -> None:
         super().__init__()
         check_choice("axes", axes, AXES)

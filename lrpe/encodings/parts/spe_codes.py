@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -126,7 +127,8 @@ class ConvolutionCodes(Codes):
         if index.ndim == 1:
             codes = convolve(kernel, noise, self.BLOCK)
         else:
-            codes = sum(noise[index[:, j]] * kernel[:, j, None] for j in range(size)).transpose(0, 1)
+            terms = (noise[index[:, j]] * kernel[:, j, None] for j in range(size))
+            codes = cast(Tensor, sum(terms)).transpose(0, 1)
         codes = codes.unflatten(0, (heads, head_dim)).transpose(1, 2)
         # One product a head and position with the whole batch as its rows; the codes are too large to repeat or copy.
         if len(row_of) <= 1:

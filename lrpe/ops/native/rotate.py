@@ -49,12 +49,14 @@ def rotate_backward(
     if angle_shape is not None:
         angle_sum = result.new_zeros(*angle_shape[:3], dim)
     if learns_unit:
+        assert unit is not None
         blocks = -(-length // _block(length))
         unit_sum = result.new_zeros(1, unit.shape[1], blocks + 1, dim)
     _run("rotate_backward", dim, grad_x, phase, unit, result, _plain(grad), angle_sum, unit_sum)
     if angle_sum is not None and phase.is_complex():
         angle_sum = angle_sum[..., 0::2] - angle_sum[..., 1::2]
     if unit_sum is not None:
+        assert unit is not None
         # Unlike a sum's, the order of a cumulative sum is fixed.
         unit_sum = unit_sum.double().cumsum(dim=2)[:, :, -1:].to(unit.dtype)
     return angle_sum, unit_sum
