@@ -165,7 +165,7 @@ def _known(name: str, names: Mapping[str, Any], what: str) -> str:
 
 
 def _root(out: Path | str | None) -> Path:
-    return Path(out if out is not None else os.environ.get("LRPE_DATA", "data"))
+    return Path(out if out is not None else os.environ.get("LRPE_DATA", "data")).expanduser()
 
 
 def _ensure(target: Path, why_not: Callable[[Path], str | None], fill_in: Callable[[Path], object]) -> Path:

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from data_prep.core.command_line import user_path
 from data_prep.core.errors import DataError
 from data_prep.core.hub import HubError
 from data_prep.core.manifest import load_manifest
@@ -31,18 +32,20 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--tokens",
         required=True,
-        type=Path,
+        type=user_path,
         metavar="DIR",
         help="prepared folder of the pretraining corpus, whose vocabulary tokenizes the sentences",
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="where <DIR>/glue/<tokens>/<task>/ goes (LRPE_DATA, or ./data)"
+        "--out", type=user_path, metavar="DIR", help="where <DIR>/glue/<tokens>/<task>/ goes (LRPE_DATA, or ./data)"
     )
-    parser.add_argument("--source", type=Path, metavar="DIR", help="GLUE's own folders (CoLA, MNLI, ...), not the hub")
+    parser.add_argument(
+        "--source", type=user_path, metavar="DIR", help="GLUE's own folders (CoLA, MNLI, ...), not the hub"
+    )
     parser.add_argument("--revision", metavar="COMMIT", help="of the hub's data set, instead of the pinned one")
     parser.add_argument("--allow-other-counts", action="store_true", help="accept rows that are not the official ones")
     parser.add_argument("--force", action="store_true", help="prepare again what is already there")
-    parser.add_argument("--write-tsv", type=Path, metavar="DIR", help="write an embedded task as GLUE's files too")
+    parser.add_argument("--write-tsv", type=user_path, metavar="DIR", help="write an embedded task as GLUE's files too")
     return parser
 
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.core.errors import DataError
-from data_prep.text.tokens import load_tokens
+from data_prep.text.tokens import TextStream, load_tokens
 from experiments.runs.checkpoint import checkpoint_path
 from experiments.util.arguments import parse
 from experiments.util.errors import UserError, exit_on_user_error
@@ -80,15 +80,18 @@ def main() -> None:
         generator=torch.Generator(device).manual_seed(arguments.seed),
     )
     print(arguments.prompt, end="", flush=True)
-    started = time.perf_counter()
+    started, stream = time.perf_counter(), TextStream(show)
     for token in drawn:
         index = int(token)
-        print("\n" if index == dictionary.eos() else show(dictionary[index]), end="", flush=True)
+        print(
+            f"{stream.flush()}\n" if index == dictionary.eos() else stream.push(dictionary[index]), end="", flush=True
+        )
     seconds = time.perf_counter() - started
+    print(stream.flush(), end="")
     print(f"\n{arguments.tokens} tokens, {arguments.tokens / seconds:,.0f} tokens/s", file=sys.stderr)
 
 
-def _codec(data: Path) -> tuple[Callable[[str], list[str]], Callable[[str], str]]:
+def _codec(data: Path) -> tuple[Callable[[str], list[str]], Callable[..., str]]:
     """(text to the words of the data set's dictionary, one such word to text)."""
     try:
         tokens = load_tokens(data)

@@ -15,13 +15,18 @@ IMAGES = ("cifar10", "cifar100", "imagenet")
 TAKE_BPE = ("wikitext2_bpe", "wikitext103_bpe")
 
 
+def user_path(word: str) -> Path:
+    """A path of a command line; ``~`` is the home folder, where the shell left it (as in ``--out=~/data``)."""
+    return Path(word).expanduser()
+
+
 def build_parser(name: str) -> argparse.ArgumentParser:
     """The options that ``name`` takes."""
     parser = argparse.ArgumentParser(prog=f"python -m data_prep.{name}", description=f"Prepare {name}.")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where <DIR>/<name>/ goes (LRPE_DATA, or ./data)")
+    parser.add_argument("--out", type=user_path, metavar="DIR", help="where <DIR>/<name>/ goes (LRPE_DATA, or ./data)")
     parser.add_argument("--force", action="store_true", help="prepare again what is already there")
     if name not in EMBEDDED:
-        parser.add_argument("--source", type=Path, metavar="DIR", help="local files instead of the hub")
+        parser.add_argument("--source", type=user_path, metavar="DIR", help="local files instead of the hub")
         parser.add_argument("--revision", metavar="COMMIT", help="of the hub's data set, instead of the pinned one")
         parser.add_argument(
             "--allow-other-counts", action="store_true", help="accept data without the published counts"
@@ -30,7 +35,7 @@ def build_parser(name: str) -> argparse.ArgumentParser:
         bpe = parser.add_mutually_exclusive_group()
         bpe.add_argument(
             "--bpe",
-            type=Path,
+            type=user_path,
             metavar="DIR",
             help="GPT-2's BPE instead of the hub's, or a prepared folder's: encoder.json and vocab.bpe (or vocab.json "
             "and merges.txt), and dict.txt if wanted",
@@ -54,7 +59,7 @@ def _add_image_options(parser: argparse.ArgumentParser, name: str) -> None:
     )
     if name == "imagenet":
         parser.add_argument(
-            "--validation-labels", type=Path, metavar="FILE", help="classes of a flat folder of validation images"
+            "--validation-labels", type=user_path, metavar="FILE", help="classes of a flat folder of validation images"
         )
 
 

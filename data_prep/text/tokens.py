@@ -28,7 +28,8 @@ class Tokens:
         identity: of the corpus.
         rule: how text becomes words of the dictionary, in words.
         tokenize: lines to lists of words of the dictionary.
-        text_of: one such word to text, with the space before it where it has one.
+        text_of: such words to text, with the space before each where it has one; bytes of a character that is not
+            complete come out as U+FFFD.
         dictionary: of the corpus.
     """
 
@@ -36,7 +37,7 @@ class Tokens:
     identity: str
     rule: str
     tokenize: Tokenize
-    text_of: Callable[[str], str]
+    text_of: Callable[..., str]
     dictionary: Dictionary
 
 
@@ -67,5 +68,28 @@ def _split_prose(lines: Sequence[str]) -> list[list[str]]:
     return [tokenize_prose(line) for line in lines]
 
 
-def _with_space(word: str) -> str:
-    return f" {word}"
+def _with_space(*words: str) -> str:
+    return "".join(f" {word}" for word in words)
+
+
+class TextStream:
+    """Text from words one at a time: what is shown never ends inside a character, and adds up to the whole text.
+
+    Args:
+        text_of: of :class:`Tokens`.
+    """
+
+    def __init__(self, text_of: Callable[..., str]) -> None:
+        self._text_of = text_of
+        self._held: list[str] = []
+
+    def push(self, word: str) -> str:
+        """The text that became complete with ``word``; empty while the bytes of its last character are not all there."""
+        self._held.append(word)
+        return "" if self._text_of(*self._held).endswith("\ufffd") else self.flush()
+
+    def flush(self) -> str:
+        """The text that was held back, whatever it ends with."""
+        text = self._text_of(*self._held) if self._held else ""
+        self._held = []
+        return text

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from data_prep.api import DataError, load_manifest, prepare
-from data_prep.text.tokens import load_tokens
+from data_prep.text.tokens import TextStream, load_tokens
 from tests.data_prep.support import random_text, write_source
 
 
@@ -41,3 +41,19 @@ def test_a_damaged_folder_is_named(tmp_path: Path) -> None:
         load_tokens(folder)
     with pytest.raises(DataError, match="holds no prepared data"):
         load_tokens(tmp_path)
+
+
+def test_streamed_text_is_the_whole_text_and_never_ends_inside_a_character(tmp_path: Path) -> None:
+    letters = "".join(chr(number) for number in range(0x100, 0x200))
+    source = write_source(tmp_path / "source", train=f"{letters}\n", valid=f"{letters}\n", test=f"{letters}\n")
+    folder = prepare("wikitext2_bpe", tmp_path / "out", source, train_bpe=257, allow_other_counts=True)
+    tokens = load_tokens(folder)
+    text = "Tōkyō – 北京 🎉 plain"
+    words = tokens.tokenize([text])[0]
+    assert len(words) > len(text), "characters of several tokens"
+    stream = TextStream(tokens.text_of)
+    parts = [stream.push(word) for word in words]
+    assert "".join(parts) + stream.flush() == tokens.text_of(*words) == text
+    assert not any("\ufffd" in part for part in parts)
+    stream.push(words[1])
+    assert TextStream(tokens.text_of).flush() == ""
