@@ -84,7 +84,7 @@ class TextStream:
         self._held: list[str] = []
 
     def push(self, word: str) -> str:
-        """The text that became complete with ``word``; empty while the bytes of its last character are not all there."""
+        """The text that became complete with ``word``; empty while bytes of its last character are missing."""
         self._held.append(word)
         return "" if self._text_of(*self._held).endswith("\ufffd") else self.flush()
 

@@ -45,7 +45,9 @@ def test_a_damaged_folder_is_named(tmp_path: Path) -> None:
 
 def test_streamed_text_is_the_whole_text_and_never_ends_inside_a_character(tmp_path: Path) -> None:
     letters = "".join(chr(number) for number in range(0x100, 0x200))
-    source = write_source(tmp_path / "source", train=f"{letters}\n", valid=f"{letters}\n", test=f"{letters}\n")
+    source = write_source(
+        tmp_path / "source", train=f"{letters}\nthe the the the the\n", valid=f"{letters}\n", test=f"{letters}\n"
+    )
     folder = prepare("wikitext2_bpe", tmp_path / "out", source, train_bpe=257, allow_other_counts=True)
     tokens = load_tokens(folder)
     text = "Tōkyō – 北京 🎉 plain"
