@@ -63,7 +63,8 @@ class HubImages:
                 ours: rows.select_columns([image, label]).cast_column(image, datasets.Image(decode=False))
                 for ours, rows in self._rows.items()
             }
-            self.classes = list(self._rows["train"].features[label].names)
+            features = self._rows["train"].features
+            self.classes = list(features[label].names) if features else []
         except (OSError, ValueError, RuntimeError, KeyError, DatasetsError) as error:
             raise DataError(unreachable(identifier, reason(error), instead)) from error
 
