@@ -61,7 +61,7 @@ class Plan:
             [
                 f"{name}",
                 f"  parameters     {self.parameters:,}{new}",
-                f"  batch          {size:,} {unit} an update ({batch})",
+                f"  batch          {size:,} {unit} per update ({batch})",
                 f"  updates        {self.updates:,}, {self.updates * size:,} {unit} in all",
                 f"  learning rate  {self.learning_rate:g} at its peak",
                 *costs,
