@@ -1,7 +1,7 @@
 """Train one run, or a sweep of them.
 
     python -m experiments.train experiment=alm encoding=lrpe_unitary seed=1
-    python -m experiments.train -m 'encoding=glob(lrpe_*)' seed=1,2,3 hydra/launcher=joblib
+    python -m experiments.train -m 'encoding=glob(lrpe_*)' seed=1,2,3 hydra/launcher=parallel
     python -m experiments.train experiment=glue task=all
     torchrun --nproc-per-node 8 -m experiments.train profile=paper
 

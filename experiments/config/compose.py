@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from experiments.config.overrides import LAUNCHER, PATHS, expand_home, refuse_reaching, refuse_sweeping, unreadable
 from experiments.config.schema import MAXIMUM, MINIMUM, SCHEMAS, check_common
+from experiments.config.schema.common import check_choice
 from experiments.config.schema.model import limits
 from experiments.util.errors import UserError, nearest
 from experiments.util.values import MAX_INT, explain
@@ -87,8 +88,7 @@ def validate(config: DictConfig) -> DictConfig:
         if OmegaConf.select(typed, key) >= 1:
             raise UserError(f"{key}={OmegaConf.select(typed, key)}: expected a rate below 1")
     for key, choices in limits(schema.model, "choices", schema.also).items():
-        if (value := OmegaConf.select(typed, key)) not in choices:
-            raise UserError(f"{key}={value}: expected one of {', '.join(choices)}{nearest(value, choices)}")
+        check_choice(key, OmegaConf.select(typed, key), choices)
     _check_values(typed, given)
     check_common(typed)
     schema.check(typed)

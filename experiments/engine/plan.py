@@ -117,9 +117,8 @@ def _remedy(config: DictConfig, message: str) -> str:
             if found and name not in ("name", "dropout") and not OmegaConf.is_dict(fields[name]):
                 places.setdefault(f"{group}.{name}", found.start())
     if not places:
-        for name in ("feature_map_options", "options"):
-            if OmegaConf.is_dict(config.attention.get(name)) and "feature map" in message:
-                return f"give another attention.{name}"
+        if "feature map" in message:
+            return "give another attention.feature_map_options"
         return (
             f"give another of encoding={config.encoding.label}, model.embed_dim={config.model.embed_dim}, "
             f"model.num_heads={config.model.num_heads}"

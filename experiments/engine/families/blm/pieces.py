@@ -6,8 +6,10 @@ import numpy as np
 from fairseq.data import BaseWrapperDataset, FairseqDataset
 from torch import Tensor
 
+from experiments.engine.sized import Sized
 
-class Pieces(BaseWrapperDataset):
+
+class Pieces(Sized, BaseWrapperDataset):
     """The same tokens in the same order, in items of at most ``longest`` tokens.
 
     fairseq's blocks of whole lines keep a longer line whole, and its iterators then refuse it in validation and leave
@@ -30,16 +32,3 @@ class Pieces(BaseWrapperDataset):
     def __getitem__(self, index: int) -> Tensor:
         start = self._start[index]
         return self.dataset[int(self._item[index])][start : start + self._sizes[index]]
-
-    def __len__(self) -> int:
-        return len(self._item)
-
-    @property
-    def sizes(self) -> np.ndarray:
-        return self._sizes
-
-    def num_tokens(self, index: int) -> int:
-        return int(self._sizes[index])
-
-    def size(self, index: int) -> int:
-        return int(self._sizes[index])

@@ -10,6 +10,7 @@ from fairseq.data import FairseqDataset
 from torch import Tensor
 
 from data_prep.text.indexed_writer import read_tokens
+from experiments.engine.sized import Sized
 
 BEGIN, SEPARATOR = 0, 2  # <s> and </s>, by which RoBERTa opens a text and divides a pair
 
@@ -49,7 +50,7 @@ def count_cut(data: Path, split: str, sentences: int, longest: int) -> int:
     return int((kept_lengths(lengths, longest) < lengths).any(axis=1).sum())
 
 
-class JoinedSentences(FairseqDataset):
+class JoinedSentences(Sized, FairseqDataset):
     """Texts of at most ``longest`` tokens from sentences that end with ``</s>``.
 
     Args:
@@ -70,16 +71,3 @@ class JoinedSentences(FairseqDataset):
             tokens = part[index]
             parts += [tokens.new_tensor([opening]), tokens[: int(kept)], tokens[-1:]]
         return torch.cat(parts)
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    @property
-    def sizes(self) -> np.ndarray:
-        return self._sizes
-
-    def num_tokens(self, index: int) -> int:
-        return int(self._sizes[index])
-
-    def size(self, index: int) -> int:
-        return int(self._sizes[index])
