@@ -20,17 +20,17 @@ from experiments.launch.exit_codes import code_after
 from experiments.launch.processes import Launch, Stopped
 from experiments.launch.tasks import Task
 from experiments.runs.records import Record, RunFolder
-from experiments.tables.aggregate import Results, aggregate
+from experiments.tables.aggregate import Results
 from experiments.tables.dry_run import plan_lines
 from experiments.tables.files import write_table
-from experiments.tables.grid import make_grid
-from experiments.tables.measurements import Measurement, missing_measurements, unmeasurable
+from experiments.tables.measurements import Measurement, missing_measurements
 from experiments.tables.plan import Plan, Resolve, make_plan, resolve_config
-from experiments.tables.provenance import footer, unigram_line
-from experiments.tables.reference import Reference, load_reference
+from experiments.tables.provenance import unigram_line
+from experiments.tables.reference import load_reference
+from experiments.tables.rendering import render
 from experiments.tables.request import parse_request
 from experiments.tables.runner import Failure, run_tasks
-from experiments.tables.siblings import figures_beside, load_siblings
+from experiments.tables.siblings import load_siblings
 from experiments.tables.spec import load_table
 from experiments.tables.terminal import print_grid
 from experiments.tracking.tracker import offline_segments
@@ -56,7 +56,8 @@ def main(
     console = console or Console(soft_wrap=True, highlight=False)
     request = parse_request(arguments)
     spec = load_table(request.table)
-    reference, siblings = load_reference(spec), load_siblings(spec)
+    load_reference(spec)  # a fault in published figures is found before anything is trained
+    load_siblings(spec)
     if request.dry_run and resolve is resolve_config:
         resolve = partial(resolve_config, open_identity=True)
     plan = make_plan(spec, request, resolve)
@@ -78,19 +79,7 @@ def main(
         except Stopped as stopped:
             _say(console, "stopped; finished runs are kept, and the same command goes on from the last checkpoints")
             return code_after(stopped.number)
-    records = plan.finished()
-    results = aggregate(
-        spec,
-        plan.rows,
-        plan.columns,
-        request.protocols,
-        len(plan.seeds),
-        records,
-        reference.figures,
-        figures_beside(plan, siblings),
-        [sibling.note for sibling in siblings],
-    )
-    _render(plan, results, reference, console)
+    _show(plan, console)
     for failure in failures:
         _say(console, f"\n{failure.task.name}: {failure.reason}\n{failure.tail}\n  {shlex.join(failure.task.command)}")
     if failures:
@@ -104,10 +93,9 @@ def _do(tasks: Sequence[Task], plan: Plan, console: Console, launch: Launch | No
     return run_tasks(tasks, plan.request.jobs, logs, plan.columns, lambda text: _say(console, text), launch)
 
 
-def _render(plan: Plan, results: Results, reference: Reference, console: Console) -> None:
-    request, records = plan.request, results.records
-    notes = footer(results, request.profile, request.overrides, reference.source, unmeasurable(plan))
-    grid = make_grid(results, notes)
+def _show(plan: Plan, console: Console) -> None:
+    results, grid = render(plan)
+    records = results.records
     written = write_table(plan.stem, results, grid)
     if len({job.variant for job in plan.jobs}) == 1:  # curves of several tasks do not belong on one axis
         written += draw_training_curves(_series(results), plan.stem, plan.spec.title)
