@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from experiments.figures import Series, draw_training_curves
+from experiments.launch.executors import LocalExecutor
 from experiments.launch.exit_codes import code_after
 from experiments.launch.processes import Launch, Stopped
 from experiments.launch.tasks import Task
@@ -77,7 +78,7 @@ def main(
                 _say(console, f"{spec.title}: {len(measurements)} finished runs to measure at other lengths")
                 failures += _do(measurements, plan, console, launch)
         except Stopped as stopped:
-            _say(console, "stopped; finished runs are kept, and the same command goes on from the last checkpoints")
+            _say(console, LocalExecutor.farewell)
             return code_after(stopped.number)
     _show(plan, console)
     for failure in failures:
@@ -90,7 +91,11 @@ def main(
 
 def _do(tasks: Sequence[Task], plan: Plan, console: Console, launch: Launch | None) -> list[Failure]:
     logs = plan.results / "tables" / "logs" / plan.request.stem
-    return run_tasks(tasks, plan.request.jobs, logs, plan.columns, lambda text: _say(console, text), launch)
+
+    def say(text: str) -> None:
+        _say(console, text)
+
+    return run_tasks(tasks, LocalExecutor(plan.request.jobs, logs, say, launch), plan.columns, say)
 
 
 def _show(plan: Plan, console: Console) -> None:

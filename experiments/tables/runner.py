@@ -1,22 +1,16 @@
-"""Doing what is missing, each task in a process of its own: training runs, and measuring them further."""
+"""Doing what is missing of a table: training runs, and measuring them further."""
 
 from __future__ import annotations
 
-import os
-import threading
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import as_completed
 from dataclasses import dataclass
-from pathlib import Path
-from queue import SimpleQueue
 
-from experiments.launch.processes import Children, Launch, Stopped, stopping_on_signals
-from experiments.launch.tasks import Queue, Task
-from experiments.runs.records import RunFolder
+from experiments.launch.executors import Outcome, TaskExecutor
+from experiments.launch.processes import Stopped, stopping_on_signals
+from experiments.launch.tasks import Task
 from experiments.tables.aggregate import value_of
 from experiments.tables.spec import Column
-from experiments.util.hardware import available_cores, gpu_names
 
 TAIL_LINES = 15
 
@@ -29,70 +23,38 @@ class Failure:
 
 
 def run_tasks(
-    tasks: Sequence[Task],
-    workers: int,
-    logs: Path,
-    columns: Sequence[Column],
-    say: Callable[[str], None],
-    launch: Launch | None = None,
+    tasks: Sequence[Task], executor: TaskExecutor, columns: Sequence[Column], say: Callable[[str], None]
 ) -> list[Failure]:
-    """Do ``tasks``, ``workers`` at a time; one that fails does not keep the others from running, and a run that another
-    process works on (another table's, say) is waited for and not done twice.
+    """Do ``tasks``; one that fails does not keep the others from running.
 
-    One worker: tasks write to this terminal. Several: each writes to a file in ``logs``, shares the cores, and has one
-    of the GPUs where there are several. Raises :class:`Stopped` (signals INT, TERM, HUP, USR1) once all have ended.
+    Raises:
+        Stopped: a signal (INT, TERM, HUP, USR1, USR2) asked for the end, and the executor has ended in order.
+        UserError: the executor cannot begin.
     """
-    children = Children()
-    start = launch or children.launch
-    queue = Queue(tasks)
-    free: SimpleQueue[int] = SimpleQueue()
-    for slot in range(workers):
-        free.put(slot)
-    devices = _devices() if workers > 1 else []
-
-    progress = threading.Lock()
-    done = 0
-
-    def run() -> Failure | None:
-        nonlocal done
-        slot = free.get()
+    failures: list[Failure] = []
+    with executor, stopping_on_signals():
+        waiting = {executor.submit(task): task for task in tasks}
         try:
-            position, task = queue.take()
-            if workers == 1:
-                say(f"[{position}/{len(tasks)}] {task.name}")
-            began, log = time.monotonic(), _log(logs, task, workers)
-            code = 0
-            while children.wait_for(task, say):
-                code = start(task.command, log, _environment(slot, workers, devices))
-                # Where another process took the run in between, ours was refused: theirs counts.
-                if not RunFolder(task.folder).held():
-                    break
-            failure = _check(task, code, log)
-            seconds = time.monotonic() - began
-            outcome = failure.reason if failure else f"finished in {seconds:,.0f} s{_shown(task, columns)}"
-            with progress:
-                done += 1
-                say(f"[{done}/{len(tasks)}] {task.name}: {outcome}")
-            return failure
-        finally:
-            free.put(slot)
-
-    with ThreadPoolExecutor(workers) as pool, stopping_on_signals():
-        waiting = [pool.submit(run) for _ in tasks]
-        try:
-            wait(waiting)
+            executor.start()
+            for done, future in enumerate(as_completed(waiting), start=1):
+                task, outcome = waiting[future], future.result()
+                failure = _check(task, outcome)
+                if failure is not None:
+                    failures.append(failure)
+                took = f"finished in {outcome.seconds:,.0f} s" if outcome.seconds else "finished"
+                shown = failure.reason if failure else f"{took}{_shown(task, columns)}"
+                say(f"[{done}/{len(tasks)}] {task.name}: {shown}")
         except Stopped as stopped:
-            pool.shutdown(wait=False, cancel_futures=True)
-            children.stop(stopped.number)
+            executor.stop(stopped.number)
             raise
-    return [failure for future in waiting if (failure := future.result()) is not None]
+    return sorted(failures, key=lambda failure: tasks.index(failure.task))
 
 
-def _check(task: Task, code: int, log: Path | None) -> Failure | None:
+def _check(task: Task, outcome: Outcome) -> Failure | None:
     if task.done():
         return None
-    record = task.record()
-    reason = f"failed with exit code {code}" if code else "ended without a finished record"
+    record, log = task.record(), outcome.log
+    reason = outcome.problem or "ended without a finished record"
     if log is not None and log.exists():
         lines = log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").splitlines()
         return Failure(task, reason, "\n".join(lines[-TAIL_LINES:]))
@@ -107,26 +69,3 @@ def _shown(task: Task, columns: Sequence[Column]) -> str:
         if column.metric and column.overrides == task.variant and (value := value_of(record, column)) is not None:
             return f", {column.header} {value:.{column.digits}f}"
     return ""
-
-
-def _log(logs: Path, task: Task, workers: int) -> Path | None:
-    if workers == 1:
-        return None
-    logs.mkdir(parents=True, exist_ok=True)
-    return logs / f"{task.stem}.log"
-
-
-def _environment(slot: int, workers: int, devices: Sequence[str]) -> dict[str, str]:
-    """What a run among several gets: its share of the cores, and one GPU."""
-    environment: dict[str, str] = {}
-    if workers > 1 and "OMP_NUM_THREADS" not in os.environ:
-        environment["OMP_NUM_THREADS"] = str(max(1, available_cores() // workers))
-    if devices:
-        environment["CUDA_VISIBLE_DEVICES"] = devices[slot % len(devices)]
-    return environment
-
-
-def _devices() -> list[str]:
-    if "CUDA_VISIBLE_DEVICES" in os.environ:
-        return [name for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name]
-    return [str(index) for index in range(len(gpu_names()))]

@@ -54,14 +54,16 @@ def test_several_gpus_are_shared_out(workshop: Workshop, monkeypatch: pytest.Mon
 
 
 def held_elsewhere(workshop: Workshop, encoding: str, then: Callable[[], object]) -> threading.Thread:
-    """Hold a run as another process would, do ``then`` after a moment, and let go."""
+    """Hold a run as another process would, do ``then`` once the table says that it waits, and let go."""
     folder = workshop.resolve(["profile=demo", "protocol=controlled", f"encoding={encoding}", "seed=1"]).folder
     holds = threading.Event()
 
     def hold() -> None:
         with RunFolder(folder).lock():
             holds.set()
-            time.sleep(0.3)
+            deadline = time.monotonic() + 20
+            while "in use by" not in workshop.text and time.monotonic() < deadline:
+                time.sleep(0.01)
             then()
 
     thread = threading.Thread(target=hold)
@@ -138,6 +140,7 @@ def test_a_signal_ends_the_run_in_order_and_then_the_table(tmp_path: Path) -> No
     from pathlib import Path
     from experiments.tables.plan import Job
     from experiments.tables.runner import (run_tasks)
+    from experiments.launch.executors import (LocalExecutor)
     from experiments.launch.processes import (Stopped)
     from experiments.tables.spec import Column, Row
     child = '''
@@ -158,7 +161,7 @@ def test_a_signal_ends_the_run_in_order_and_then_the_table(tmp_path: Path) -> No
         command = property(lambda self: [sys.executable, "-c", textwrap.dedent(child), sys.argv[1]])
     jobs = [FakeJob(Row("r", "R", ()), "p", seed, (), Path("/nowhere"), "x") for seed in (1, 2)]
     try:
-        run_tasks(jobs, 1, Path("/nowhere"), [Column("M", "min", 1, "m")], lambda text: None)
+        run_tasks(jobs, LocalExecutor(1, Path("/nowhere"), lambda text: None), [Column("M", "min", 1, "m")], lambda text: None)
     except Stopped as stopped:
         sys.exit(128 + stopped.number)
     """
