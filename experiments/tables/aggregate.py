@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from experiments.runs.records import Record
-from experiments.tables.comparison import paired_p_value, ranks
+from experiments.tables.comparison import Comparison, Interval, compare_rows, mean_interval, ranks
 from experiments.tables.reference import Figure
 from experiments.tables.spec import Column, Row, TableSpec
 
@@ -21,8 +21,10 @@ class Cell:
     Attributes:
         reference: the paper's figure, and ``difference`` of the mean from it.
         siblings: figures of sibling papers, by their numbers in :attr:`Results.siblings`, counted from 1.
-        from_baseline: difference from the baseline row's mean, and ``p_value`` of it over the seeds that both have.
+        interval: confidence interval of the mean over seeds.
+        from_baseline: difference from the baseline row's mean; ``comparison``: over the seeds that both have.
         rank: the row's place in this column, among the rows that every protocol of the table has measured.
+        runs: the folders of the runs behind it, relative to the results folder.
     """
 
     mean: float | None
@@ -33,10 +35,12 @@ class Cell:
     near_best: bool = False
     reference: Figure | None = None
     difference: float | None = None
+    interval: Interval | None = None
     from_baseline: float | None = None
-    p_value: float | None = None
+    comparison: Comparison | None = None
     rank: int | None = None
     siblings: Mapping[int, Figure] = field(default_factory=dict)
+    runs: tuple[str, ...] = ()
 
     def difference_from(self, figure: Figure | None) -> float | None:
         """Of the mean from a figure; None where either is not there."""
@@ -68,6 +72,15 @@ class Results:
         """All of them, each once, also where two protocols come to the same run."""
         every = [record for line in self.lines for records in line.records.values() for record in records]
         return list({record.folder: record for record in every}.values())
+
+    def header(self, index: int) -> str:
+        """Of a column, with its protocol where there are several."""
+        protocol, column = self.columns[index]
+        return column.header + (f" ({protocol})" if len(self.protocols) > 1 else "")
+
+    def baseline_runs(self, index: int) -> tuple[str, ...]:
+        """The runs behind the baseline row's cell of a column."""
+        return next((line.cells[index].runs for line in self.lines if line.row.key == self.spec.baseline), ())
 
     def rank_change(self, line: Line, index: int) -> int | None:
         """Rank under the last protocol minus that under the first, of the table's column at ``index``: a row that wins
@@ -106,11 +119,14 @@ def aggregate(
     ]
     grid = [
         [
-            _cell(
-                found,
-                wanted if column.has(row.key) else 0,
-                reference.get((row.key, column.name)),
-                (siblings or {}).get((row.key, protocol, column.name), {}),
+            replace(
+                _cell(
+                    found,
+                    wanted if column.has(row.key) else 0,
+                    reference.get((row.key, column.name)),
+                    (siblings or {}).get((row.key, protocol, column.name), {}),
+                ),
+                runs=_runs_behind(row.key, protocol, column, table_columns, records, found),
             )
             for found, (protocol, column) in zip(values, columns, strict=True)
         ]
@@ -136,7 +152,7 @@ def _cell(values: Mapping[int, float], wanted: int, paper: Figure | None, siblin
     found = list(values.values())
     mean = statistics.fmean(found) if found else None
     std = statistics.stdev(found) if len(found) > 1 else None
-    cell = Cell(mean, std, len(found), wanted, reference=paper, siblings=siblings)
+    cell = Cell(mean, std, len(found), wanted, reference=paper, interval=mean_interval(found), siblings=siblings)
     return replace(cell, difference=cell.difference_from(paper))
 
 
@@ -153,6 +169,18 @@ def values_by_seed(
         record["run"]["seed"]: value_of(record, column) for record in records.get((row, protocol, column.overrides), ())
     }
     return {seed: value for seed, value in found.items() if value is not None}
+
+
+def _runs_behind(
+    row: str, protocol: str, column: Column, columns: Sequence[Column], records: Records, seeds: Container[int]
+) -> tuple[str, ...]:
+    measured = [other for other in columns if other.name in column.average_of] if column.average_of else [column]
+    return tuple(
+        "/".join(("runs", *record.folder.parts[-3:]))  # experiment, encoding and identity, seed
+        for variant in dict.fromkeys(other.overrides for other in measured)
+        for record in records.get((row, protocol, variant), ())
+        if record["run"]["seed"] in seeds
+    )
 
 
 def _records_of(row: str, protocol: str, records: Records) -> tuple[Record, ...]:
@@ -190,10 +218,9 @@ def _mark_best(grid: list[list[Cell]], index: int, column: Column) -> None:
 
 def _compare(grid: list[list[Cell]], index: int, values: list[dict[int, float]], baseline: int) -> None:
     origin = grid[baseline][index].mean
-    for place, row in enumerate(grid):
+    for place, (row, comparison) in enumerate(zip(grid, compare_rows(values, baseline), strict=True)):
         if origin is not None and row[index].mean is not None and place != baseline:
-            p_value = paired_p_value(values[place], values[baseline])
-            row[index] = replace(row[index], from_baseline=row[index].mean - origin, p_value=p_value)
+            row[index] = replace(row[index], from_baseline=row[index].mean - origin, comparison=comparison)
 
 
 def _rank(grid: list[list[Cell]], indices: Sequence[int], direction: str) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from experiments.tables.aggregate import Results
 from experiments.tables.comma_separated import render_csv
-from experiments.tables.grid import Grid
 from experiments.tables.html import render_html
 from experiments.tables.latex import render_latex
 from experiments.tables.markdown import render_markdown
+from experiments.tables.sheet import Grid
 from experiments.util.files import write_atomically
 
 

@@ -1,79 +1,48 @@
-"""The cells of a table as plain text with marks: what every renderer writes in its own notation."""
+"""A table's numbers laid out as text."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from experiments.tables.aggregate import Cell, Line, Results
+from experiments.tables.comparison_sheet import comparison_sheets
 from experiments.tables.reference import Figure
+from experiments.tables.sheet import EMPTY, Grid, Text, signed
 from experiments.tables.spec import Column
-
-EMPTY = "—"
-
-
-@dataclass(frozen=True)
-class Text:
-    """One cell: a number (or :data:`EMPTY`), its spread, a note such as ``3/5`` seeds, and its marks."""
-
-    value: str
-    spread: str | None = None
-    note: str | None = None
-    bold: bool = False
-    underlined: bool = False
-
-    @property
-    def plain(self) -> str:
-        parts = [self.value, f"± {self.spread}" if self.spread else "", f"({self.note})" if self.note else ""]
-        return " ".join(part for part in parts if part)
-
-
-@dataclass(frozen=True)
-class Grid:
-    """``rows`` holds a label and one :class:`Text` for each of ``headers`` after the first; ``footnotes`` are what a
-    header such as ``sibling paper [1]`` refers to, and stand beneath the table wherever it is shown."""
-
-    title: str
-    headers: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[Text, ...]], ...]
-    footer: tuple[str, ...]
-    footnotes: tuple[str, ...] = ()
 
 
 def make_grid(results: Results, footer: Sequence[str]) -> Grid:
-    """Lay the results out. Beside a column stand, where there are any, the distance from the baseline row and its
-    p-value, the paper's figure and the distance from it, sibling papers' likewise; at the end the ranks under two
-    protocols."""
+    """Lay the results out. Beside a column stand, where there are any, the distance from the baseline row, the paper's
+    figure and the distance from it, sibling papers' likewise; at the end the ranks under two protocols. What seeds tell
+    of the baseline's distance is in the comparisons."""
     headers, shown = [results.spec.row_header], set[int]()
     cells: list[list[Text]] = [[] for _ in results.lines]
-    for index, (protocol, column) in enumerate(results.columns):
+    for index, (_, column) in enumerate(results.columns):
         measured = [line.cells[index] for line in results.lines]
-        headers.append(column.header + (f" ({protocol})" if len(results.protocols) > 1 else ""))
+        headers.append(results.header(index))
         _extend(cells, [_measured(cell, column) for cell in measured])
         if any(cell.from_baseline is not None for cell in measured):
             headers.append(f"Δ {results.spec.baseline}")
-            _extend(cells, [_signed(cell.from_baseline, column) for cell in measured])
-        if any(cell.p_value is not None for cell in measured):
-            headers.append("p")
-            _extend(cells, [_p_value(cell.p_value) for cell in measured])
+            behind = results.baseline_runs(index)
+            _extend(cells, [signed(cell.from_baseline, column, (*cell.runs, *behind)) for cell in measured])
         if any(cell.reference is not None for cell in measured):
             headers += ["paper", "Δ paper"]
             _extend(cells, [_figure(cell.reference, column) for cell in measured])
-            _extend(cells, [_signed(cell.difference, column) for cell in measured])
+            _extend(cells, [signed(cell.difference, column) for cell in measured])
         for number in sorted({number for cell in measured for number in cell.siblings}):
             shown.add(number)
             headers += [f"sibling paper [{number}]", f"Δ [{number}]"]
             figures = [cell.siblings.get(number) for cell in measured]
             _extend(cells, [_figure(figure, column) for figure in figures])
             differences = [cell.difference_from(figure) for cell, figure in zip(measured, figures, strict=True)]
-            _extend(cells, [_signed(difference, column) for difference in differences])
+            _extend(cells, [signed(difference, column) for difference in differences])
     for index, (_, column) in enumerate(results.columns[: len(results.columns) // len(results.protocols)]):
         if any(line.cells[index].rank is not None for line in results.lines):
             headers.append(f"Rank {column.header}")
             _extend(cells, [_ranks(results, line, index) for line in results.lines])
     rows = tuple((line.row.label, tuple(texts)) for line, texts in zip(results.lines, cells, strict=True))
     footnotes = tuple(f"[{number}] {results.siblings[number - 1]}" for number in sorted(shown))
-    return Grid(results.spec.title, tuple(headers), rows, tuple(footer), footnotes)
+    return Grid(results.spec.title, tuple(headers), rows, tuple(footer), footnotes, comparison_sheets(results))
 
 
 def _extend(cells: list[list[Text]], column: list[Text]) -> None:
@@ -91,6 +60,7 @@ def _measured(cell: Cell, column: Column) -> Text:
         note=f"{cell.seeds}/{cell.wanted}" if cell.seeds < cell.wanted else None,
         bold=cell.best,
         underlined=cell.near_best,
+        runs=cell.runs,
     )
 
 
@@ -103,22 +73,9 @@ def _figure(figure: Figure | None, column: Column) -> Text:
     )
 
 
-def _p_value(value: float | None) -> Text:
-    if value is None:
-        return Text(EMPTY)
-    return Text(f"{value:.3f}" if value >= 0.001 else "<0.001")
-
-
 def _ranks(results: Results, line: Line, index: int) -> Text:
     change = results.rank_change(line, index)
     if change is None:
         return Text(EMPTY)
     first = line.cells[index].rank
     return Text(f"{first} → {first + change}", note=f"{change:+d}" if change else "0")
-
-
-def _signed(value: float | None, column: Column) -> Text:
-    if value is None:
-        return Text(EMPTY)
-    shown = f"{value:+,.{column.digits}f}"
-    return Text(shown if shown.strip("+-0.,") else shown[1:])

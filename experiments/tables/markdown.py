@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from experiments.tables.grid import Grid, Text
+from experiments.tables.sheet import Grid, Sheet, Text
 
 _SPECIAL = str.maketrans({**{sign: f"\\{sign}" for sign in "\\|*_`[]$#~"}, "<": "&lt;", ">": "&gt;", "\n": " "})
 
 
 def render_markdown(grid: Grid) -> str:
-    lines = [f"### {escape(grid.title)}", "", _line(escape(header) for header in grid.headers)]
-    lines.append(_line(["---", *["---:"] * (len(grid.headers) - 1)]))
-    lines += [_line([escape(label), *(_cell(text) for text in texts)]) for label, texts in grid.rows]
-    return "\n".join([*lines, "", *(f"- {escape(note)}" for note in (*grid.footnotes, *grid.footer)), ""])
+    notes = [f"- {escape(note)}" for note in (*grid.footnotes, *grid.footer)]
+    return "\n".join([*(line for sheet in (grid, *grid.comparisons) for line in _table(sheet)), *notes, ""])
+
+
+def _table(sheet: Sheet) -> list[str]:
+    level = "###" if isinstance(sheet, Grid) else "####"
+    lines = [f"{level} {escape(sheet.title)}", "", _line(escape(header) for header in sheet.headers)]
+    lines.append(_line(["---", *["---:"] * (len(sheet.headers) - 1)]))
+    return [*lines, *(_line([escape(label), *map(_cell, texts)]) for label, texts in sheet.rows), ""]
 
 
 def escape(text: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from experiments.runs.records import Record
 from experiments.tables.aggregate import Results
+from experiments.tables.comparison_sheet import comparison_notes
 
 SHOWN_PACKAGES = ("lrpe", "torch", "fairseq-fixed", "fairseq", "numpy")
 
@@ -66,11 +67,7 @@ def _legend(results: Results) -> Iterable[str]:
     cells = [cell for line in results.lines for cell in line.cells]
     if any(cell.from_baseline is not None for cell in cells):
         yield f"Δ {results.spec.baseline}: difference from the mean of that row"
-    if any(cell.p_value is not None for cell in cells):
-        yield (
-            f"p: two-sided paired t-test against {results.spec.baseline} over the seeds that both rows have; not "
-            "corrected for the number of rows; a few seeds show large differences only"
-        )
+    yield from comparison_notes(results)
     if any(cell.rank is not None for cell in cells):
         first, last = results.protocols[0], results.protocols[-1]
         yield (

@@ -8,20 +8,26 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text as Styled
 
-from experiments.tables.grid import Grid, Text
+from experiments.tables.sheet import Grid, Sheet, Text
 
 
 def print_grid(grid: Grid, console: Console) -> None:
-    """The table alone, a line a row; where the terminal is narrower, it breaks the lines and no number is cut."""
-    table = Table(title=Styled(grid.title), title_justify="left", box=SIMPLE_HEAD)
-    for index, header in enumerate(grid.headers):
+    """The tables alone, a line a row; where the terminal is narrower, it breaks the lines and no number is cut."""
+    _print(grid, console)
+    for note in grid.footnotes:
+        console.print(Styled(note))
+    for sheet in grid.comparisons:
+        _print(sheet, console)
+
+
+def _print(sheet: Sheet, console: Console) -> None:
+    table = Table(title=Styled(sheet.title), title_justify="left", box=SIMPLE_HEAD)
+    for index, header in enumerate(sheet.headers):
         table.add_column(Styled(header), justify="left" if index == 0 else "right", no_wrap=True)
-    for label, texts in grid.rows:
+    for label, texts in sheet.rows:
         table.add_row(Styled(label), *(_cell(text) for text in texts))
     table.width = Measurement.get(console, console.options.update(width=10_000), table).maximum
     console.print(table, crop=False)
-    for note in grid.footnotes:
-        console.print(Styled(note))
 
 
 def _cell(text: Text) -> Styled:

@@ -8,8 +8,9 @@ from typing import Any
 
 from experiments.runs.records import Record
 from experiments.tables.aggregate import Results, aggregate
-from experiments.tables.grid import Grid, make_grid
+from experiments.tables.grid import make_grid
 from experiments.tables.reference import Figure
+from experiments.tables.sheet import Grid
 from experiments.tables.spec import Column, Row, TableSpec
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -27,7 +28,9 @@ def spec(**changes: Any) -> TableSpec:
     return TableSpec(**{**fields, **changes})
 
 
-def record(seed: int = 1, perplexity: float | None = 10.0, speed: float = 100.0, **changes: Any) -> Record:
+def record(
+    seed: int = 1, perplexity: float | None = 10.0, speed: float = 100.0, encoding: str = "none", **changes: Any
+) -> Record:
     content = {
         "status": "finished",
         "run": {"seed": seed, "identity": "0123abcd", "protocol": "controlled", "name": f"run {seed}"},
@@ -37,12 +40,12 @@ def record(seed: int = 1, perplexity: float | None = 10.0, speed: float = 100.0,
         "segments": [{"ended": "2026-01-02T03:04:05+00:00"}],
         "manifest": {"git": {"commit": "c" * 40, "dirty": True}, "python": "3.11.7", "packages": {"torch": "2.13"}},
     }
-    return Record(Path(f"/runs/{perplexity}-{seed}"), {**content, **changes})
+    return Record(Path(f"/results/runs/alm/{encoding}-0123abcd/seed{seed}"), {**content, **changes})
 
 
 def results(values: Mapping[str, Sequence[float | None]], reference: Mapping[Any, Figure] | None = None) -> Results:
     records = {
-        (key, "controlled", ()): [record(seed, value) for seed, value in enumerate(listed, start=1)]
+        (key, "controlled", ()): [record(seed, value, encoding=key) for seed, value in enumerate(listed, start=1)]
         for key, listed in values.items()
     }
     table = spec()

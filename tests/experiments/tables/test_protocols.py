@@ -8,10 +8,11 @@ from collections.abc import Mapping
 
 from experiments.tables import latex, markdown
 from experiments.tables.aggregate import Results, aggregate
-from experiments.tables.grid import Grid, make_grid
+from experiments.tables.grid import make_grid
 from experiments.tables.html import render_html
 from experiments.tables.provenance import footer
 from experiments.tables.request import parse_request
+from experiments.tables.sheet import Grid
 from tests.experiments.tables.support import ROWS, record, spec
 from tests.experiments.tables.workshop import Workshop
 
