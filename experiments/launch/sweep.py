@@ -22,6 +22,7 @@ FAILURE, ELSEWHERE = "failed.json", "elsewhere.json"
 JOB_FOLDER = "LRPE_SWEEP_JOB"  # set for a run that the launcher `parallel` starts: its folder in the sweep's
 RESOURCES: dict[str, dict[str, int | None]] = {
     "demo": {"gpus": None, "cores": 2, "memory_gb": 4},
+    "laptop": {"gpus": None, "cores": 1, "memory_gb": 4},
     "small": {"gpus": 1, "cores": 8, "memory_gb": 32},
     "paper": {"gpus": 1, "cores": 8, "memory_gb": 64},
 }

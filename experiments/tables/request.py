@@ -21,7 +21,7 @@ Train what is missing of a table, then render it as Markdown, LaTeX, CSV and HTM
 usage: python -m experiments.table table=NAME [profile=demo] [protocol=controlled] [key=value ...]
 
   table=NAME           one of: {tables}
-  profile=NAME         demo (CPU, minutes), small (one GPU, hours), paper (the paper's recipe); default demo
+  profile=NAME         demo (CPU, minutes), laptop (CPU, a night), small (one GPU, hours), paper; default demo
   protocol=NAME        controlled (default), published, or both: side by side, with the change in rank
   seeds=5              seeds 1 to 5; a list names them: seeds=1,2,3 (one seed alone: seeds=7,)
   rows=a,b             these rows only

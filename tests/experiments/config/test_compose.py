@@ -23,7 +23,7 @@ def _prepared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sys.modules["experiments.config.identity"], "data_identity", lambda config: "d" * 64)
 
 
-@pytest.mark.parametrize("profile", ["demo", "small", "paper"])
+@pytest.mark.parametrize("profile", ["demo", "laptop", "small", "paper"])
 @pytest.mark.parametrize("protocol", ["published", "controlled"])
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_every_combination_composes(profile: str, protocol: str, encoding: str) -> None:

@@ -82,7 +82,7 @@ def test_a_demo_is_a_few_runs(name: str) -> None:
     rows, columns = spec.select("demo", None), spec.columns_of("demo")
     runs = {(row.key, column.overrides) for row in rows for column in columns if column.has(row.key)}
     assert len(runs) * len(spec.seeds("demo")) == DEMO_RUNS[name]
-    assert [len(spec.seeds(profile)) for profile in ("small", "paper")] == [3, 5]
+    assert [len(spec.seeds(profile)) for profile in ("laptop", "small", "paper")] == [3, 3, 5]
     assert spec.baseline in {row.key for row in rows}, "differences have something to be from"
 
 
@@ -92,7 +92,7 @@ def test_every_ablation_is_here() -> None:
 
 def test_the_length_table_asks_for_one_two_four_and_eight_times_the_training_length() -> None:
     spec = load_table("length")
-    for profile in ("demo", "small", "paper"):
+    for profile in ("demo", "laptop", "small", "paper"):
         recipe = compose([f"profile={profile}"]).recipe
         lengths = [int(column.metric.rpartition("_")[2]) for column in spec.columns_of(profile)]
         assert lengths == [factor * recipe.tokens_per_sample for factor in (1, 2, 4, 8)]

@@ -23,8 +23,8 @@ def test_the_projects_own_table_and_reference() -> None:
     assert [row.key for row in table.select("demo", None)] == [
         "none", "rope", "lrpe_unitary", "lrpe_orthogonal", "lrpe_permutation",
     ]  # fmt: skip
-    assert len(table.select("paper", None)) == 9
-    assert [len(table.seeds(profile)) for profile in ("demo", "small", "paper")] == [1, 3, 5]
+    assert len(table.select("laptop", None)) == len(table.select("paper", None)) == 9
+    assert [len(table.seeds(profile)) for profile in ("demo", "laptop", "small", "paper")] == [1, 3, 3, 5]
     for row in table.rows:
         (override,) = row.overrides
         assert (ROOT / "conf" / "encoding" / f"{override.partition('=')[2]}.yaml").exists(), row.key
