@@ -6,10 +6,10 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from data_prep.catalog import DATASETS, load
 from data_prep.core.errors import DataError
 from data_prep.core.manifest import check, load_manifest
 from data_prep.core.request import Request
@@ -29,20 +29,6 @@ __all__ = [
     "prepare_task",
     "unigram_perplexity",
 ]
-
-# Modules by name, imported when asked for: each has RULES and corpus(Request) -> Corpus.
-DATASETS = {
-    "pydoc": "data_prep.pydoc",
-    "pydoc_bpe": "data_prep.pydoc_bpe",
-    "wikitext2": "data_prep.wikitext2",
-    "wikitext2_bpe": "data_prep.wikitext2_bpe",
-    "wikitext103": "data_prep.wikitext103",
-    "wikitext103_bpe": "data_prep.wikitext103_bpe",
-    "digits": "data_prep.digits",
-    "cifar10": "data_prep.cifar10",
-    "cifar100": "data_prep.cifar100",
-    "imagenet": "data_prep.imagenet",
-}
 
 
 def prepare(
@@ -87,7 +73,7 @@ def prepare(
         ValueError: there is no such data set.
         DataError: the data cannot be had, is damaged or is not what it claims to be, or the disk refuses.
     """
-    module = import_module(DATASETS[_known(name, DATASETS, "name")])
+    dataset = load(_known(name, DATASETS, "name"))
     request = Request(
         source=None if source is None else Path(source),
         revision=revision,
@@ -103,8 +89,8 @@ def prepare(
     )
     return _ensure(
         _root(out) / name,
-        lambda target: _why_not(target, request, module.RULES),
-        lambda folder: module.corpus(request).fill(folder, name, allow_other_counts),
+        lambda target: _why_not(target, request, dataset.rules),
+        lambda folder: dataset.corpus(request).fill(folder, name, allow_other_counts),
     )
 
 

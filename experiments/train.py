@@ -27,7 +27,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from data_prep.sentence_tasks.catalog import GLUE
-from experiments.config import check_overrides, run_directory, validate
+from experiments.config import check_overrides, compose, ensure_data, run_directory, validate
 from experiments.config.compose import CONF
 from experiments.config.overrides import expand_home, split_flags
 from experiments.launch import submitit_jobs, sweep
@@ -50,6 +50,7 @@ def run(config: DictConfig) -> int:
     config = validate(config)
     if config.tracker.mode != "disabled":
         check_environment()
+    ensure_data(config)
     folder = run_directory(config)
     record = RunFolder(folder).load()
     if record is not None and record.finished:
@@ -109,7 +110,10 @@ def main() -> None:
         overrides = [open_key(every_task(expand_home(word))) for word in words]
         if not flags and any(every_task(word) != word for word in words):
             flags = ["-m"]
-        check_overrides(overrides, sweeping="-m" in flags or "--multirun" in flags)
+        if flags:
+            check_overrides(overrides, sweeping="-m" in flags or "--multirun" in flags)
+        else:
+            compose(overrides)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None

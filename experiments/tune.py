@@ -36,7 +36,7 @@ from optuna.trial import TrialState
 from rich.console import Console
 from rich.text import Text
 
-from experiments.config import compose, run_directory
+from experiments.config import compose, ensure_data, run_directory
 from experiments.launch.exit_codes import REQUEUE, SIGNALLED, code_after, was_stopped
 from experiments.launch.processes import Children, Stopped, stopping_on_signals
 from experiments.runs.records import load_record
@@ -54,7 +54,9 @@ Resolve = Callable[[list[str]], Path]
 
 def resolve_folder(words: list[str]) -> Path:
     """The folder of the run that these overrides make."""
-    return run_directory(compose(words))
+    config = compose(words)
+    ensure_data(config)
+    return run_directory(config)
 
 
 def main(

@@ -8,11 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
+from data_prep.catalog import DATASETS
 from data_prep.core.errors import DataError
-
-EMBEDDED = ("pydoc", "pydoc_bpe", "digits")
-IMAGES = ("cifar10", "cifar100", "imagenet")
-TAKE_BPE = ("wikitext2_bpe", "wikitext103_bpe")
 
 
 def user_path(word: str) -> Path:
@@ -22,16 +19,17 @@ def user_path(word: str) -> Path:
 
 def build_parser(name: str) -> argparse.ArgumentParser:
     """The options that ``name`` takes."""
+    dataset = DATASETS[name]
     parser = argparse.ArgumentParser(prog=f"python -m data_prep.{name}", description=f"Prepare {name}.")
     parser.add_argument("--out", type=user_path, metavar="DIR", help="where <DIR>/<name>/ goes (LRPE_DATA, or ./data)")
     parser.add_argument("--force", action="store_true", help="prepare again what is already there")
-    if name not in EMBEDDED:
+    if not dataset.embedded:
         parser.add_argument("--source", type=user_path, metavar="DIR", help="local files instead of the hub")
         parser.add_argument("--revision", metavar="COMMIT", help="of the hub's data set, instead of the pinned one")
         parser.add_argument(
             "--allow-other-counts", action="store_true", help="accept data without the published counts"
         )
-    if name in TAKE_BPE:
+    if dataset.takes_bpe:
         bpe = parser.add_mutually_exclusive_group()
         bpe.add_argument(
             "--bpe",
@@ -41,12 +39,12 @@ def build_parser(name: str) -> argparse.ArgumentParser:
             "and merges.txt), and dict.txt if wanted",
         )
         bpe.add_argument("--train-bpe", type=int, metavar="SIZE", help="train one on the train split, e.g. 8192")
-    if name in IMAGES:
-        _add_image_options(parser, name)
+    if dataset.images:
+        _add_image_options(parser, dataset.labels_apart)
     return parser
 
 
-def _add_image_options(parser: argparse.ArgumentParser, name: str) -> None:
+def _add_image_options(parser: argparse.ArgumentParser, labels_apart: bool) -> None:
     parser.add_argument("--skip-corrupt", action="store_true", help="leave out what is no image or damaged")
     parser.add_argument(
         "--decode", action="store_true", help="decode every image to find damage (else headers and ends are looked at)"
@@ -57,7 +55,7 @@ def _add_image_options(parser: argparse.ArgumentParser, name: str) -> None:
     parser.add_argument(
         "--validate-on-train", action="store_true", help="there are no validation images: use those of train for both"
     )
-    if name == "imagenet":
+    if labels_apart:
         parser.add_argument(
             "--validation-labels", type=user_path, metavar="FILE", help="classes of a flat folder of validation images"
         )

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data_prep.pydoc import split_of
 from data_prep.sentence_tasks.examples import Examples
 from data_prep.sentence_tasks.task import Task
 from data_prep.text.prose import paragraphs
+from data_prep.text.pydoc import split_of
 from data_prep.text.standard_library import Document, library_documents
 from data_prep.text.text_source import SPLITS
 

@@ -17,6 +17,12 @@ HUB_ID = "openai-community/gpt2"
 HUB_REVISION = "607a30d783dfa663caf39e06633721c8d4cfcd7e"
 FILES = ("encoder.json", "vocab.bpe")
 LAYOUTS = (FILES, ("vocab.json", "merges.txt"))
+RULES = {
+    "tokens": "byte-level BPE of each stripped line, its numbers as words; </s> closes each line, blank lines too",
+    "dictionary": "dict.txt of the BPE's folder (RoBERTa's) where it has one, else all its numbers by falling count in "
+    "train, ties alphabetical, padded to a multiple of 8",
+    "kept": "encoder.json and vocab.bpe in GPT-2's layout",
+}
 BYTES = 256
 # Symbols that no merge makes: <|endoftext|>, RoBERTa's <s> and <mask>, fairseq's madeupword0000, BERT's [CLS].
 SPECIAL = re.compile(r"<[^<>]*>|<\|[^<>]*\|>|\[[A-Z]+\]|madeupword\d+")

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -19,6 +20,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from experiments.config.effect import refuse_without_effect, without_effect
 from experiments.config.overrides import LAUNCHER, PATHS, expand_home, refuse_reaching, refuse_sweeping, unreadable
 from experiments.config.schema import MAXIMUM, MINIMUM, SCHEMAS, check_common
 from experiments.config.schema.common import check_choice
@@ -38,16 +40,30 @@ def compose(overrides: list[str]) -> DictConfig:
     """The config of one run from hydra overrides such as ``["encoding=rope", "seed=2"]``.
 
     Raises:
-        UserError: a misspelt group, option, key or value, or a combination that cannot be.
+        UserError: a misspelt group, option, key or value, a combination that cannot be, or a setting without effect.
+    """
+    config, idle = compose_row(overrides)
+    refuse_without_effect(idle)
+    return config
+
+
+def compose_row(overrides: list[str]) -> tuple[DictConfig, dict[str, str]]:
+    """:func:`compose`, and the overrides' keys that have no effect, each with what would read it: where runs share
+    overrides, as a table's rows do, a key may be for the others.
+
+    Raises:
+        UserError: as :func:`compose`, but for settings without effect.
     """
     overrides = [expand_home(word) for word in overrides]
     with _hydra():
-        _check_overrides(overrides, sweeping=False)
+        keys = _check_overrides(overrides, sweeping=False)
         try:
             config = hydra_compose("train", overrides=overrides)
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(_first_line(error)) from None
-    return validate(config)
+    checked = validate(config)
+    plain: dict[str, Any] = OmegaConf.to_container(checked)  # type: ignore[assignment]
+    return checked, without_effect(keys, config, plain)
 
 
 def check_overrides(overrides: list[str], sweeping: bool = True) -> None:
@@ -112,7 +128,8 @@ def _check_values(typed: DictConfig, given: DictConfig) -> None:
             raise UserError(f"{key}={value}: expected a number of at most {MAX_INT}")
 
 
-def _check_overrides(overrides: list[str], sweeping: bool) -> None:
+def _check_overrides(overrides: list[str], sweeping: bool) -> list[str]:
+    """The keys that are overridden one by one, groups aside; see :func:`check_overrides`."""
     try:
         parsed = OverridesParser.create().parse_overrides(overrides)
     except OverrideParseException as error:
@@ -150,6 +167,7 @@ def _check_overrides(overrides: list[str], sweeping: bool) -> None:
         if OmegaConf.is_dict(OmegaConf.select(base, key)) and not isinstance(override.value(), dict):
             raise UserError(f"'{key}' is a group of keys and takes no single value")
     refuse_sweeping(parsed, sweeping)
+    return [override.key_or_group for override in keys]
 
 
 def _refuse_unknown(overrides: list[Override], groups: list[str]) -> None:

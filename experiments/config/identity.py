@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from data_prep.core.manifest import sha256_of
 from experiments.config.data import data_identity
+from experiments.config.effect import effective
 from experiments.config.pretraining import pretraining_config
 from experiments.util.errors import UserError
 
@@ -22,8 +23,9 @@ def scientific(config: DictConfig) -> dict[str, Any]:
     """The part of a config that can change a result: no seed, paths, tracker, device or workers.
 
     The names of groups are left out where their content stands beside them, so that the same experiment reached by
-    another way (``protocol=published``, or its single switches) is the same run; the data enters by the checksum of
-    its files where they are prepared.
+    another way (``protocol=published``, or its single switches) is the same run; settings that nothing reads with
+    this encoding, attention or recipe are left out too (:mod:`experiments.config.effect`); the data enters by the
+    checksum of its files where they are prepared.
     """
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     start = pretraining_identity(config) if "pretraining" in plain else None
@@ -33,6 +35,7 @@ def scientific(config: DictConfig) -> dict[str, Any]:
 def scientific_part(plain: Mapping[str, Any], data: str, start: Mapping[str, str] | None = None) -> dict[str, Any]:
     """:func:`scientific` of a config that is plain data already, the checksum of its data, and what it was pretrained
     from."""
+    plain = effective(plain)
     chosen = {key: plain[key] for key in ("encoding", "attention", "protocol", "model", "recipe")}
     chosen["encoding"] = {key: chosen["encoding"][key] for key in ("label", "name", "options")}
     for group in ("protocol", "model", "recipe"):

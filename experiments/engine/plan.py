@@ -11,9 +11,10 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.config.effect import pass_matters
 from experiments.engine.cost import Cost, cost
 from experiments.engine.families import Counting, family_of
-from experiments.engine.translate import accumulation, pass_matters
+from experiments.engine.translate import accumulation
 from experiments.runs.records import find_runs
 from experiments.util.errors import UserError
 

@@ -11,6 +11,7 @@ from fairseq.dataclass.utils import omegaconf_no_object_check
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from experiments.config.effect import pass_matters
 from experiments.engine.distributed import DistributedContext
 from experiments.engine.families import Family, family_of
 from experiments.util.errors import UserError, nearest
@@ -31,8 +32,8 @@ def accumulation(config: DictConfig, world_size: int) -> tuple[int, int]:
     Raises:
         UserError: the batch does not divide among the devices.
 
-    Where what shares a pass changes the result (:func:`pass_matters`), the recipe says how many do, and
-    ``engine.samples_per_device`` nothing.
+    Where what shares a pass changes the result (:func:`experiments.config.effect.pass_matters`), the recipe says how
+    many do, and ``engine.samples_per_device`` nothing.
     """
     batch, wanted = config.recipe.batch_size, config.engine.samples_per_device
     if batch % world_size:
@@ -57,15 +58,6 @@ def accumulation(config: DictConfig, world_size: int) -> tuple[int, int]:
             f"(recipe.batch_size={batch}, {world_size} devices): use engine.samples_per_device={fits}"
         )
     return samples, share // samples
-
-
-def pass_matters(config: DictConfig) -> bool:
-    """Whether a result depends on which samples share a forward pass: where padding, which follows from the longest of
-    them, takes part in attention, and where SPE's codes run along the batch."""
-    if config.experiment.name == "imagenet":  # of one size, and a pass of them is whole
-        return False
-    padded = config.experiment.name != "alm" and not config.protocol.mask_padding
-    return padded or config.encoding.options.get("axis") == "batch"
 
 
 def fairseq_config(config: DictConfig, folder: Path, place: DistributedContext) -> DictConfig:

@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.config.effect import refuse_without_effect
 from experiments.runs.records import Record, load_record
 from experiments.tables.request import Request
 from experiments.tables.spec import Column, Row, TableSpec
@@ -30,8 +31,8 @@ class Needed:
 @dataclass(frozen=True)
 class Resolved:
     """Where a config's run lives: its folder, its identity, the root of all results, the runs that it starts from (and
-    trains first where they are missing), the config itself, and, where the identity is open
-    because the data is not there, what to do about that."""
+    trains first where they are missing), the config itself, where the identity is open because the data is not there
+    what to do about that, and the keys of overrides that this config does not read, each with what would."""
 
     folder: Path
     identity: str
@@ -39,6 +40,7 @@ class Resolved:
     requires: tuple[Needed, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict, compare=False)
     unprepared: str = ""
+    idle: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 OPEN = "open"  # the identity of a run whose data is not prepared
@@ -163,6 +165,7 @@ def make_plan(spec: TableSpec, request: Request, resolve: Resolve) -> Plan:
     }
     if not resolved:
         raise UserError(f"table {spec.name}: none of these rows has one of these columns")
+    _refuse_idle(request, [where.idle for _, where in resolved.values()])
     seeds = request.seeds or tuple(spec.seeds(request.profile))
     jobs = [
         Job(
@@ -186,13 +189,13 @@ def make_plan(spec: TableSpec, request: Request, resolve: Resolve) -> Plan:
 
 
 def resolve_config(overrides: list[str], *, open_identity: bool = False) -> Resolved:
-    """Compose with the project's own loader; the identity prepares embedded text, whose checksum it needs.
+    """Compose with the project's own loader, and prepare embedded data, whose checksum the identity needs.
 
     Args:
         overrides: of one run.
-        open_identity: where the data is not there, leave the identity open instead of refusing.
+        open_identity: prepare nothing, and where the data is not there leave the identity open instead of refusing.
     """
-    from experiments.config import compose, identity, run_directory
+    from experiments.config import compose_row, ensure_data, identity, run_directory
     from experiments.config.data import Unprepared
     from experiments.config.identity import open_run_directory
     from experiments.config.pretraining import pretraining_config
@@ -200,19 +203,21 @@ def resolve_config(overrides: list[str], *, open_identity: bool = False) -> Reso
     def plain(config: DictConfig) -> dict[str, Any]:
         return OmegaConf.to_container(config)  # type: ignore[return-value]
 
-    config = compose(overrides)
+    config, idle = compose_row(overrides)
     requires: tuple[Needed, ...] = ()
     results = Path(config.paths.results)
     try:
+        if not open_identity:
+            ensure_data(config)
         identity(config)
     except Unprepared as error:
         if not open_identity:
             raise
-        return Resolved(open_run_directory(config), OPEN, results, (), plain(config), str(error))
+        return Resolved(open_run_directory(config), OPEN, results, (), plain(config), str(error), idle)
     if "pretraining" in config and config.pretraining.start == "run":
         start = pretraining_config(config)
         requires = (Needed(run_directory(start), plain(start)),)
-    return Resolved(run_directory(config), identity(config), results, requires, plain(config))
+    return Resolved(run_directory(config), identity(config), results, requires, plain(config), idle=idle)
 
 
 def _overrides(spec: TableSpec, request: Request, row: Row, protocol: str, variant: tuple[str, ...]) -> list[str]:
@@ -220,6 +225,14 @@ def _overrides(spec: TableSpec, request: Request, row: Row, protocol: str, varia
     given = {word.partition("=")[0] for word in request.overrides}
     own = [word for word in spec.overrides_by_profile.get(request.profile, ()) if word.partition("=")[0] not in given]
     return [*chosen, *row.overrides, *variant, *own, *request.overrides]
+
+
+def _refuse_idle(request: Request, rows: Sequence[Mapping[str, str]]) -> None:
+    """Refuse an override that no row reads."""
+    for word in request.overrides:
+        key = word.partition("=")[0].lstrip("+")
+        if all(key in idle for idle in rows):
+            refuse_without_effect({key: rows[0][key]})
 
 
 def _refuse_twins(jobs: Sequence[Job]) -> None:

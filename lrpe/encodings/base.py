@@ -126,6 +126,15 @@ class Encoding(DecaySparing, PreciseModule, ABC):
         return {"axes": axes, **options} if "axes" in cls.options() else dict(options)
 
     @classmethod
+    def unread_options(cls, options: Mapping[str, Any]) -> dict[str, str]:
+        """The options that have no effect beside the others, each with what would read it.
+
+        Args:
+            options: all of them.
+        """
+        return {}
+
+    @classmethod
     def permutes(cls, options: Mapping[str, Any]) -> bool:
         """Whether, with these options, positions are powers of a permutation, of which published code keeps a table."""
         return False

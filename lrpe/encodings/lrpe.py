@@ -136,6 +136,21 @@ class LRPE(Encoding):
         return self.core.angles.coordinates(self._resolve(query, positions, offset))
 
     @classmethod
+    def unread_options(cls, options: Mapping[str, Any]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        householder, permutation = options.get("projection") == "householder", options.get("core") == "permutation"
+        if not householder:
+            found["learn_projection"] = "projection=householder"
+        if permutation:
+            found["angle_schedule"] = found["max_length"] = "a core with angles"
+        elif options.get("angle_schedule") == "geometric":
+            found["max_length"] = "angle_schedule=uniform and angle_schedule=harmonic"
+        if not householder and not permutation:
+            found["share_heads"] = "" if options.get("learn_angles") else "learn_angles=true"
+            found["seed"] = "core=permutation and projection=householder"
+        return {option: reader for option, reader in found.items() if reader and option in options}
+
+    @classmethod
     def permutes(cls, options: Mapping[str, Any]) -> bool:
         return options.get("core") == "permutation"
 

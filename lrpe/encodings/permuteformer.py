@@ -92,6 +92,10 @@ class PermuteFormer(Encoding):
         return {**super().image_options(options, axes=axes), "decay": False}
 
     @classmethod
+    def unread_options(cls, options: Mapping[str, Any]) -> dict[str, str]:
+        return {} if options["decay"] else {"decay_direction": "decay=true"}
+
+    @classmethod
     def permutes(cls, options: Mapping[str, Any]) -> bool:
         return True
 

@@ -126,6 +126,10 @@ class SPE(Encoding):
             )
 
     @classmethod
+    def unread_options(cls, options: Mapping[str, Any]) -> dict[str, str]:
+        return {"kernel_size": "kind=conv"} if options["kind"] == "sine" else {"num_sines": "kind=sine"}
+
+    @classmethod
     def image_options(cls, options: Mapping[str, Any], *, axes: str) -> dict[str, Any]:
         """Codes along the axes: codes along the batch are a fault of the published language models alone."""
         return {**super().image_options(options, axes=axes), "axis": "sequence"}

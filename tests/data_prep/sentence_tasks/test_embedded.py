@@ -15,7 +15,6 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from data_prep.api import TASKS, DataError, load_manifest, prepare_task
-from data_prep.pydoc import EmbeddedText, split_of
 from data_prep.sentence_tasks.embedded import (
     EmbeddedExamples,
     content_examples,
@@ -24,6 +23,7 @@ from data_prep.sentence_tasks.embedded import (
     shuffle_locally,
 )
 from data_prep.text.bpe import load_encoder
+from data_prep.text.pydoc import EmbeddedText, split_of
 from data_prep.text.standard_library import Document, library_documents
 from data_prep.text.text_source import SPLITS
 from tests.data_prep.support import ROOT

@@ -13,8 +13,8 @@ import pytest
 from data_prep import pydoc
 from data_prep.api import DataError, load_manifest, unigram_perplexity
 from data_prep.core.request import Request
-from data_prep.pydoc import EmbeddedText, split_of
 from data_prep.text.prose import paragraphs, tokenize
+from data_prep.text.pydoc import EmbeddedText, split_of
 from data_prep.text.standard_library import library_texts
 from data_prep.text.text_source import SPLITS
 from tests.data_prep.support import ROOT, prepared_bytes
