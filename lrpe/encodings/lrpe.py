@@ -139,8 +139,6 @@ class LRPE(Encoding):
     def unread_options(cls, options: Mapping[str, Any]) -> dict[str, str]:
         found: dict[str, str] = {}
         householder, permutation = options.get("projection") == "householder", options.get("core") == "permutation"
-        if not householder:
-            found["learn_projection"] = "projection=householder"
         if permutation:
             found["angle_schedule"] = found["max_length"] = "a core with angles"
         elif options.get("angle_schedule") == "geometric":

@@ -95,7 +95,7 @@ def test_every_option_is_read_or_named_as_unread() -> None:
     cases = {
         "lrpe": [
             {"core": "permutation", "angle_schedule": "uniform", "max_length": 9},
-            {"core": "orthogonal", "projection": "identity", "learn_projection": True, "seed": 5, "share_heads": False},
+            {"core": "orthogonal", "projection": "identity", "seed": 5, "share_heads": False},
             {"core": "unitary", "projection": "dct", "max_length": 7},
         ],
         "permuteformer": [{"decay": False, "decay_direction": "one_sided"}],
