@@ -6,7 +6,8 @@ SHELL := /bin/bash
 PYTHON  ?= python3.11
 PROFILE ?= demo
 SEEDS   ?=
-JOBS    ?= 1
+JOBS    ?=
+LAUNCHER ?=
 PROTOCOL ?= controlled
 EXTRAS  ?= experiments,images,slurm,dev
 
@@ -14,7 +15,7 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
 TABLES := $(sort $(patsubst conf/table/%.yaml,%,$(wildcard conf/table/*.yaml)))
-TABLE  = $(BIN)/python -m experiments.table profile=$(PROFILE) protocol=$(PROTOCOL) jobs=$(JOBS) $(if $(SEEDS),seeds=$(SEEDS)) $(ARGS)
+TABLE  = $(BIN)/python -m experiments.table profile=$(PROFILE) protocol=$(PROTOCOL) $(if $(JOBS),jobs=$(JOBS)) $(if $(LAUNCHER),launcher=$(LAUNCHER)) $(if $(SEEDS),seeds=$(SEEDS)) $(ARGS)
 
 # Nothing asks, nothing waits for a hub or an account.
 export WANDB_SILENT := true
@@ -68,13 +69,13 @@ bench: $(READY) ## measure speed on this machine: benchmarks/RESULTS.md (minutes
 .PHONY: tables
 tables: $(TABLES:%=table-%) ## every table: PROFILE=demo|small|paper PROTOCOL=controlled|published|both; -k goes on after a failure
 
-table-alm: ## autoregressive language modeling: PROFILE= SEEDS=5 PROTOCOL=both JOBS=1 ARGS='rows=none,rope dry_run=true'
+table-alm: ## autoregressive language modeling: PROFILE= SEEDS=5 PROTOCOL=both JOBS=2 LAUNCHER=slurm ARGS='rows=none,rope dry_run=true'
 table-blm: ## bidirectional language modeling
 table-glue: ## text classification, GLUE
 table-imagenet: ## image classification
 table-anchors: ## rows with published figures beside ours: PROFILE=paper
 # The demo's image models keep one core busy, so two train at a time unless JOBS says otherwise.
-ifeq ($(origin JOBS)-$(PROFILE),file-demo)
+ifeq ($(JOBS)-$(LAUNCHER)-$(PROFILE),--demo)
 table-imagenet: JOBS := 2
 endif
 # What was printed was measured with the authors' code.

@@ -9,7 +9,7 @@ if __name__ == "__main__":
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from experiments.figures import Series, draw_training_curves
 from experiments.launch.executors import LocalExecutor
 from experiments.launch.exit_codes import code_after
 from experiments.launch.processes import Launch, Stopped
+from experiments.launch.slurm.executor import SlurmExecutor
+from experiments.launch.slurm.settings import slurm_settings
 from experiments.launch.tasks import Task
 from experiments.runs.records import Record, RunFolder
 from experiments.tables.aggregate import Results
@@ -26,6 +28,7 @@ from experiments.tables.dry_run import plan_lines
 from experiments.tables.files import write_table
 from experiments.tables.measurements import Measurement, missing_measurements
 from experiments.tables.plan import Plan, Resolve, make_plan, resolve_config
+from experiments.tables.pretraining import missing_pretrainings
 from experiments.tables.provenance import unigram_line
 from experiments.tables.reference import load_reference
 from experiments.tables.rendering import render
@@ -71,31 +74,55 @@ def main(
     measurements: list[Measurement] = []
     if not request.render_only:
         try:
+            if not request.launching.wait:
+                return _leave(plan, console)
             if missing:
                 _say(console, f"{spec.title}: {len(missing)} of {len(plan.jobs)} runs to train")
-                failures += _do(missing, plan, console, launch)
+                before = missing_pretrainings(plan) if request.launching.on_slurm else []
+                failures += _do([*before, *missing], plan, console, launch)
             if measurements := missing_measurements(plan):
                 _say(console, f"{spec.title}: {len(measurements)} finished runs to measure at other lengths")
                 failures += _do(measurements, plan, console, launch)
         except Stopped as stopped:
-            _say(console, LocalExecutor.farewell)
             return code_after(stopped.number)
     _show(plan, console)
     for failure in failures:
         _say(console, f"\n{failure.task.name}: {failure.reason}\n{failure.tail}\n  {shlex.join(failure.task.command)}")
     if failures:
-        tasks = len(missing) + len(measurements)
-        _say(console, f"\n{len(failures)} of {tasks} runs failed; their cells are empty. The same command retries.")
+        _say(console, f"\n{len(failures)} runs failed; their cells are empty. The same command retries.")
     return 1 if failures else 0
 
 
 def _do(tasks: Sequence[Task], plan: Plan, console: Console, launch: Launch | None) -> list[Failure]:
-    logs = plan.results / "tables" / "logs" / plan.request.stem
-
     def say(text: str) -> None:
         _say(console, text)
 
-    return run_tasks(tasks, LocalExecutor(plan.request.jobs, logs, say, launch), plan.columns, say)
+    launching, request = plan.request.launching, plan.request
+    if launching.on_slurm:
+        executor = _slurm_executor(plan, say)
+    else:
+        executor = LocalExecutor(launching.jobs or 1, plan.results / "tables" / "logs" / request.stem, say, launch)
+    try:
+        return run_tasks(tasks, executor, plan.columns, say)
+    except Stopped:
+        say(executor.farewell)
+        raise
+
+
+def _leave(plan: Plan, console: Console) -> int:
+    """Give every missing task a job, those included that wait for others."""
+    executor = _slurm_executor(plan, lambda text: _say(console, text))
+    for task in [*missing_pretrainings(plan), *plan.missing(), *missing_measurements(plan, of_finished=False)]:
+        executor.submit(task)
+    executor.begin()
+    _say(console, "the same command without wait=false waits for the jobs; render_only=true renders what is finished")
+    return 0
+
+
+def _slurm_executor(plan: Plan, say: Callable[[str], None]) -> SlurmExecutor:
+    words = [f"experiment={plan.spec.experiment}", f"profile={plan.request.profile}"]
+    settings = slurm_settings(words, plan.request.launching.settings)
+    return SlurmExecutor(plan.results, f"table-{plan.request.table}", settings, say)
 
 
 def _show(plan: Plan, console: Console) -> None:

@@ -9,6 +9,9 @@ Keys:
     metric        of the record                                                  [valid_loss]
     direction     minimize or maximize                                           [by the metric's name]
     sampler_seed  of Optuna's draws                                              [1]
+    jobs          processes that work on the study at once                       [1]
+    launcher      slurm: these processes are jobs of SLURM (docs/clusters-tables.md), four unless jobs= says otherwise;
+                  hydra.launcher.KEY=VALUE sets their options, wait=false submits and leaves
     key=log(low,high), uniform(low,high), integer(low,high), log_integer(low,high), choice(a,b,...): what is varied
     any other key=value goes to every run, as for python -m experiments.train
 
@@ -43,6 +46,7 @@ from experiments.runs.records import load_record
 from experiments.tuning.request import Request, parse_request
 from experiments.tuning.space import as_overrides
 from experiments.tuning.study import Claim, Study
+from experiments.tuning.workers import run_workers, workers_of
 from experiments.util import console as terminal
 from experiments.util.errors import UserError, exit_on_user_error
 
@@ -77,11 +81,18 @@ def main(
     console = console or terminal.make_console()
     request = parse_request(words)
     study = Study(request)
+    distributed = request.launching.on_slurm or (request.launching.jobs or 1) > 1
     try:
-        _train(study, request, resolve, launch, console)
+        if distributed:
+            run_workers(workers_of(study, request, words), request, lambda text: terminal.say(console, text))
+        else:
+            _train(study, request, resolve, launch, console)
     except Stopped as stopped:
-        terminal.say(console, "stopped; the same command goes on, the trial that was running included")
+        if not distributed:
+            terminal.say(console, "stopped; the same command goes on, the trial that was running included")
         return code_after(stopped.number)
+    if not request.launching.wait:
+        return 0
     return _report(study, request, console)
 
 

@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from experiments.launch.tasks import label_of
 from experiments.runs.lengths import beyond_positions, lacking, length_of
 from experiments.runs.records import Record, load_record
 from experiments.tables.plan import Job, Plan
@@ -27,8 +28,16 @@ class Measurement:
         return f"{self.job.stem}-lengths"
 
     @property
+    def label(self) -> str:
+        return label_of(self.folder, "lengths")
+
+    @property
     def folder(self) -> Path:
         return self.job.folder
+
+    @property
+    def after(self) -> tuple[Path, ...]:
+        return (self.job.folder,)
 
     @property
     def variant(self) -> tuple[str, ...]:

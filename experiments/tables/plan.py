@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.config.effect import refuse_without_effect
+from experiments.launch.tasks import label_of
 from experiments.runs.records import Record, load_record
 from experiments.tables.request import Request
 from experiments.tables.spec import Column, Row, TableSpec
@@ -69,6 +70,14 @@ class Job:
     def stem(self) -> str:
         """The name of its log file."""
         return f"{self.row.key}{self._shown_variant('-')}-{self.protocol}-seed{self.seed}".replace("/", "_")
+
+    @property
+    def label(self) -> str:
+        return label_of(self.folder, "train")
+
+    @property
+    def after(self) -> tuple[Path, ...]:
+        return tuple(run.folder for run in self.requires)
 
     @property
     def command(self) -> list[str]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from experiments.config.overrides import MAX_SWEEP_RUNS
+from experiments.launch.launching import KEYS, Launching, is_launcher_word, parse_launching
 from experiments.tables.spec import CONF, table_names
 from experiments.util.errors import UserError, nearest
 
-OWN_KEYS = ("table", "profile", "protocol", "seeds", "rows", "columns", "jobs", "dry_run", "render_only")
+OWN_KEYS = ("table", "profile", "protocol", "seeds", "rows", "columns", *KEYS, "dry_run", "render_only")
 # Overrides of these say where and how to run, not what: the table keeps its name.
 _NOT_SCIENTIFIC = ("tracker", "paths", "engine", "data.folder", "hydra", "local")
 
@@ -27,6 +28,8 @@ usage: python -m experiments.table table=NAME [profile=demo] [protocol=controlle
   rows=a,b             these rows only
   columns=a,b          these columns only, and their runs (e.g. tasks: columns=cola,rte)
   jobs=N               train N runs at a time; each writes to a log file
+  launcher=slurm       train each run as a job of SLURM, with hydra.launcher.KEY=VALUE (docs/clusters-tables.md)
+  wait=false           with launcher=slurm: submit and leave; the same command waits, render_only=true renders
   dry_run=true         (or --dry-run) only say what would be trained, and how long similar runs took
   render_only=true     train nothing, render what is finished
   any other key=value  goes to every run, as for python -m experiments.train
@@ -36,6 +39,7 @@ examples:
   python -m experiments.table table=alm profile=demo rows=none,rope seeds=3 tracker=disabled
   python -m experiments.table table=alm profile=paper protocol=published seeds=1,2,3 jobs=4
   python -m experiments.table table=alm profile=paper dry_run=true
+  python -m experiments.table table=alm profile=paper launcher=slurm hydra.launcher.partition=gpu
 
 A finished run is not trained again and a broken one is resumed, so the same command completes an unfinished table.
 Exit code: 0 all runs are there, 1 some failed (they are named at the end), 2 bad input, 130 interrupted.
@@ -50,7 +54,7 @@ class Request:
     seeds: tuple[int, ...] | None = None
     rows: tuple[str, ...] | None = None
     columns: tuple[str, ...] | None = None
-    jobs: int = 1
+    launching: Launching = field(default_factory=Launching)
     dry_run: bool = False
     render_only: bool = False
     overrides: tuple[str, ...] = ()
@@ -75,6 +79,7 @@ def parse_request(arguments: Sequence[str]) -> Request:
         sys.exit(0)
     given: dict[str, str] = {}
     overrides: list[str] = []
+    settings: list[str] = []
     for word in ("dry_run=true" if word == "--dry-run" else word for word in arguments):
         key, equals, value = word.partition("=")
         if not equals or not key or word.startswith("-"):
@@ -83,6 +88,8 @@ def parse_request(arguments: Sequence[str]) -> Request:
             raise UserError(f"'{word}': {key} is given twice; leave one out")
         if key in OWN_KEYS:
             given[key] = value
+        elif is_launcher_word(word):
+            settings.append(word)
         else:
             overrides.append(_checked(word, key))
     if "table" not in given:
@@ -94,11 +101,21 @@ def parse_request(arguments: Sequence[str]) -> Request:
         seeds=_seeds(given["seeds"]) if "seeds" in given else None,
         rows=_names("rows", given["rows"]) if "rows" in given else None,
         columns=_names("columns", given["columns"]) if "columns" in given else None,
-        jobs=_positive("jobs", given.get("jobs", "1")),
+        launching=_launching(given, settings),
         dry_run=_truth("dry_run", given.get("dry_run", "false")),
         render_only=_truth("render_only", given.get("render_only", "false")),
         overrides=tuple(overrides),
     )
+
+
+def _launching(given: dict[str, str], settings: Sequence[str]) -> Launching:
+    jobs = _positive("jobs", given["jobs"]) if "jobs" in given else None
+    launching = parse_launching(given, settings, jobs, _truth("wait", given.get("wait", "true")))
+    if launching.on_slurm and jobs is not None:
+        raise UserError(f"jobs={jobs} has no effect with launcher=slurm; hydra.launcher.array_parallelism={jobs} has")
+    if launching.on_slurm and _truth("render_only", given.get("render_only", "false")):
+        raise UserError("launcher=slurm has no effect with render_only=true, which trains nothing; leave one out")
+    return launching
 
 
 def _checked(word: str, key: str) -> str:

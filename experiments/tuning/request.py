@@ -9,12 +9,13 @@ from pathlib import Path
 from optuna.distributions import BaseDistribution
 
 from experiments.config import compose
+from experiments.launch.launching import KEYS, Launching, is_launcher_word, parse_launching
 from experiments.runs.comparison import is_place
 from experiments.tuning.space import as_overrides, corners, is_varied, parse_distribution
 from experiments.util.errors import UserError, nearest
 from experiments.util.values import MAX_INT
 
-OWN_KEYS = ("study", "trials", "metric", "direction", "sampler_seed")
+OWN_KEYS = ("study", "trials", "metric", "direction", "sampler_seed", *KEYS)
 METRIC = "valid_loss"  # every family has it
 DIRECTIONS = ("minimize", "maximize")
 SMALLER_IS_BETTER = ("loss", "perplexity", "error", "seconds")
@@ -32,6 +33,7 @@ class Request:
     results: Path
     trials: int = 20
     sampler_seed: int = 1
+    launching: Launching = field(default_factory=Launching)
     fixed: tuple[str, ...] = field(default=())  # the overrides that enter a run's identity, and its seed
 
     @property
@@ -48,6 +50,7 @@ def parse_request(words: Sequence[str]) -> Request:
     given: dict[str, str] = {}
     space: dict[str, BaseDistribution] = {}
     overrides: list[str] = []
+    settings: list[str] = []
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key or word.startswith("-"):
@@ -56,6 +59,8 @@ def parse_request(words: Sequence[str]) -> Request:
             raise UserError(f"'{word}': {key} is given twice; leave one out")
         if key in OWN_KEYS:
             given[key] = value
+        elif is_launcher_word(word):
+            settings.append(word)
         elif is_varied(value):
             space[key] = parse_distribution(key, value)
         else:
@@ -78,8 +83,16 @@ def parse_request(words: Sequence[str]) -> Request:
         results=Path(first.paths.results),
         trials=_number("trials", given.get("trials", "20"), smallest=1),
         sampler_seed=_number("sampler_seed", given.get("sampler_seed", "1"), smallest=0),
+        launching=_launching(given, settings),
         fixed=tuple(sorted(word for word in overrides if word.startswith("seed=") or not is_place(_key(word)))),
     )
+
+
+def _launching(given: dict[str, str], settings: Sequence[str]) -> Launching:
+    if (wait := given.get("wait", "true")) not in ("true", "false"):
+        raise UserError(f"wait={wait}: expected true or false")
+    jobs = _number("jobs", given["jobs"], smallest=1) if "jobs" in given else None
+    return parse_launching(given, settings, jobs, wait == "true")
 
 
 def _direction(given: str | None, metric: str) -> str:

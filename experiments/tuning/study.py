@@ -80,6 +80,13 @@ class Study:
     def count(self, *states: TrialState) -> int:
         return len(self._whole(states))
 
+    def settled(self) -> bool:
+        """Whether every trial that was asked for is done, or a live process is at it."""
+        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        return len(self._whole()) >= self._request.trials and all(
+            is_held(self._path(trial.number)) for trial in running
+        )
+
     def _adopt(self) -> Claim | None:
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if is_held(self._path(trial.number)):

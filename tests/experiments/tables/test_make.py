@@ -11,7 +11,18 @@ from experiments.tables.spec import table_names
 from tests.experiments.tables.support import ROOT
 
 # What a make that runs the tests hands down: its flags, and the variables of its command line.
-OUTER = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "ARGS", "PROFILE", "PROTOCOL", "SEEDS", "JOBS")
+OUTER = (
+    "MAKEFLAGS",
+    "MFLAGS",
+    "MAKELEVEL",
+    "MAKEOVERRIDES",
+    "ARGS",
+    "PROFILE",
+    "PROTOCOL",
+    "SEEDS",
+    "JOBS",
+    "LAUNCHER",
+)
 
 
 def make(*words: str) -> subprocess.CompletedProcess[str]:
@@ -30,8 +41,18 @@ def test_every_table_is_a_target(name: str) -> None:
         if "experiments.table" in line
     ]
     assert command.split()[1:] == [
-        "-m", "experiments.table", "profile=small", "protocol=both", "jobs=1", "seeds=2", f"table={name}",
+        "-m", "experiments.table", "profile=small", "protocol=both", "seeds=2", f"table={name}",
     ]  # fmt: skip
+
+
+def test_jobs_and_the_launcher_are_passed_on_only_where_they_are_given() -> None:
+    """``jobs=`` has no effect on a cluster, where it is refused."""
+    assert "jobs=4" in make("-n", "table-alm", "JOBS=4").stdout
+    assert "jobs=2" in make("-n", "table-imagenet").stdout, "a demo's image models keep one core busy"
+    for name in ("alm", "imagenet"):
+        on_slurm = make("-n", f"table-{name}", "LAUNCHER=slurm").stdout
+        assert "launcher=slurm" in on_slurm
+        assert "jobs=" not in on_slurm
 
 
 def test_tables_makes_all_of_them() -> None:

@@ -20,7 +20,11 @@ def test_request_from_words() -> None:
     assert parse_request(["table=alm", "--dry-run"]) == parse_request(["table=alm", "dry_run=true"])
     assert parse_request(["table=alm", "seeds=5,2"]).seeds == (2, 5)
     assert parse_request(["table=alm", "seeds=7,"]).seeds == (7,)
-    assert (request.rows, request.jobs, request.protocols) == (("rope", "none"), 2, ("published", "controlled"))
+    assert (request.rows, request.launching.jobs, request.protocols) == (
+        ("rope", "none"),
+        2,
+        ("published", "controlled"),
+    )
     assert request.overrides == ("recipe.max_update=10", "tracker=disabled")
     assert re.fullmatch(r"alm-small-published-controlled-[0-9a-f]{6}", request.stem)
     assert parse_request(["table=alm", "tracker=disabled", "engine.threads=1"]).stem == "alm-demo-controlled"
@@ -40,12 +44,28 @@ def test_request_from_words() -> None:
         (["table=alm", "dry_run=yes"], "dry_run=yes: expected true or false"),
         (["table=alm", "--jobs"], "'--jobs': expected key=value"),
         (["table=alm", "table=alm"], "given twice"),
+        (["table=alm", "hydra/launcher=slurm"], "takes launcher=slurm"),
+        (["table=alm", "launcher=slurmm"], "launcher=slurmm: unknown; did you mean 'slurm'"),
+        (["table=alm", "wait=false"], "'wait=false' has no effect without launcher=slurm"),
+        (["table=alm", "hydra.launcher.partition=gpu"], "has no effect without launcher=slurm"),
+        (["table=alm", "launcher=slurm", "jobs=2"], "jobs=2 has no effect with launcher=slurm"),
+        (["table=alm", "launcher=slurm", "render_only=true"], "launcher=slurm has no effect with render_only=true"),
         (["profile=demo"], "table=... is missing"),
     ],
 )
 def test_wrong_words_are_one_clear_message(words: list[str], message: str) -> None:
     with pytest.raises(UserError, match=re.escape(message)):
         parse_request(words)
+
+
+def test_a_launcher_is_no_other_table() -> None:
+    words = ["table=alm", "launcher=slurm", "wait=false", "hydra.launcher.partition=gpu"]
+    request = parse_request(words)
+    assert request.launching.on_slurm
+    assert not request.launching.wait
+    assert request.launching.settings == ("hydra.launcher.partition=gpu",)
+    assert request.overrides == ()
+    assert request.stem == "alm-demo-controlled"
 
 
 def test_help_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
