@@ -24,7 +24,8 @@ from rich.console import Console
 
 from experiments.config import compose
 from experiments.launch.exit_codes import REQUEUE
-from experiments.launch.processes import Stopped
+from experiments.launch.processes import Children, Stopped
+from experiments.launch.slurm.executor import SlurmExecutor
 from experiments.runs import scan
 from experiments.runs.records import RunFolder
 from experiments.tune import main
@@ -33,6 +34,7 @@ from experiments.tuning.request import parse_request
 from experiments.tuning.space import as_overrides, describe, parse_distribution
 from experiments.util.errors import UserError
 from tests.experiments.conftest import ROOT, TINY, environment
+from tests.experiments.launch.slurm.stand_in import StandIn
 
 LONG = ["recipe.max_update=200", "recipe.validate_interval_updates=100"]
 RATE = "recipe.learning_rate=log(1e-4,1e-1)"
@@ -262,3 +264,39 @@ def test_the_command_trains_for_real_and_survives_a_kill(tiny_data: Path, tmp_pa
     assert "trial 0, of 1 (resumed)" in done.stdout
     assert [run.state for run in scan(tmp_path)] == ["finished"]
     assert "the best: python -m experiments.train" in done.stdout
+
+
+def test_on_slurm_a_study_is_an_array_of_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slurm = StandIn(tmp_path / "slurm-stand-in")
+    monkeypatch.setenv("PATH", f"{slurm.bin}:{os.environ['PATH']}")
+    monkeypatch.setattr(SlurmExecutor, "look_seconds", 0.02)
+    on_slurm = ["launcher=slurm", "jobs=2", "hydra.launcher.partition=gpu"]
+    code, text = tune(Trainer(), RATE, "trials=5", *on_slurm, "wait=false")
+    assert code == 0
+    assert "submitted 12_[0-1]: 2 jobs" in text
+    plain = ["study=lr", *TINY, RATE, "trials=5"]
+    assert [command[1:] for command in slurm.commands(12)] == [["-m", "experiments.tune", *plain]] * 2
+    slurm.set("12_0", "RUNNING")
+    threading.Timer(1, lambda: [slurm.set(job, "COMPLETED") for job in ("12_0", "12_1")]).start()
+    assert tune(Trainer(), RATE, "trials=5")[0] == 0, "as a worker does"
+    code, text = tune(Trainer(), RATE, "trials=5", *on_slurm)
+    assert code == 0
+    assert slurm.arrays == [12]
+    assert "the best: python -m experiments.train" in text
+
+
+def test_workers_on_this_machine_are_the_same_command_several_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+
+    def launch(children: Children, command: Sequence[str], log: Path | None, variables: dict[str, str]) -> int:
+        commands.append(list(command[2:]))
+        return tune(Trainer(), RATE, "trials=4")[0]
+
+    monkeypatch.setattr(Children, "launch", launch)
+    code, text = tune(Trainer(), RATE, "trials=4", "jobs=2")
+    assert code == 0
+    assert commands[0] == ["experiments.tune", "study=lr", *TINY, RATE, "trials=4"]
+    assert "worker 1: done" in text
+    assert [trial.state.name for trial in trials(tmp_path)] == ["COMPLETE"] * 4
