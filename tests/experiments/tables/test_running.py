@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -205,7 +206,13 @@ def test_on_slurm_a_table_is_an_array_whose_results_are_rendered(
     slurm.run(12, lambda command: workshop.launch(command, None, {}))
     slurm.set("12_1", "RUNNING")
     (log := workshop.root / "slurm" / "logs" / "12_1.log").write_text("last words of rope\n")
-    threading.Timer(1, lambda: slurm.set("12_1", "FAILED")).start()
+    workshop.output = io.StringIO()
+
+    def die() -> None:
+        slurm.wait_until(lambda: "queued or running already" in workshop.text)
+        slurm.set("12_1", "FAILED")
+
+    threading.Thread(target=die).start()
     assert workshop.table(*words) == 1
     assert slurm.arrays == [12], "neither the finished run nor the running one was submitted again"
     assert "1 jobs are queued or running already: 12_1" in workshop.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -70,7 +71,14 @@ class StandIn:
         partial.replace(self.folder / "queue")
 
     def run(self, array: int, do: Callable[[Sequence[str]], int]) -> None:
-        """Let every job of an array run to its end."""
+        """Let every job of an array run to its end, once it is submitted."""
+        self.wait_until(lambda: array in self.arrays)
         for place, command in enumerate(self.commands(array)):
             self.set(f"{array}_{place}", "RUNNING")
             self.set(f"{array}_{place}", "FAILED" if do(command) else "COMPLETED")
+
+    def wait_until(self, reached: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 120
+        while not reached():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
