@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -20,13 +21,14 @@ from experiments.launch.executors import LocalExecutor
 from experiments.launch.exit_codes import code_after
 from experiments.launch.processes import Launch, Stopped
 from experiments.launch.slurm.executor import SlurmExecutor
+from experiments.launch.slurm.script import sbatch_options
 from experiments.launch.slurm.settings import slurm_settings
 from experiments.launch.tasks import Task
 from experiments.runs.records import Record, RunFolder
 from experiments.tables.aggregate import Results
 from experiments.tables.dry_run import plan_lines
 from experiments.tables.files import write_table
-from experiments.tables.measurements import Measurement, missing_measurements
+from experiments.tables.measurements import missing_measurements
 from experiments.tables.plan import Plan, Resolve, make_plan, resolve_config
 from experiments.tables.pretraining import missing_pretrainings
 from experiments.tables.provenance import unigram_line
@@ -69,9 +71,11 @@ def main(
     if request.dry_run:
         for line in plan_lines(plan):
             _say(console, line)
+        if request.launching.on_slurm:
+            _say(console, f"each as a job: sbatch {shlex.join(sbatch_options(_slurm_settings(plan)))}")
         return 0
     failures: list[Failure] = []
-    measurements: list[Measurement] = []
+    tasks: list[Task] = []
     if not request.render_only:
         try:
             if not request.launching.wait:
@@ -79,9 +83,11 @@ def main(
             if missing:
                 _say(console, f"{spec.title}: {len(missing)} of {len(plan.jobs)} runs to train")
                 before = missing_pretrainings(plan) if request.launching.on_slurm else []
-                failures += _do([*before, *missing], plan, console, launch)
+                tasks += [*before, *missing]
+                failures += _do(tasks, plan, console, launch)
             if measurements := missing_measurements(plan):
                 _say(console, f"{spec.title}: {len(measurements)} finished runs to measure at other lengths")
+                tasks += measurements
                 failures += _do(measurements, plan, console, launch)
         except Stopped as stopped:
             return code_after(stopped.number)
@@ -89,7 +95,9 @@ def main(
     for failure in failures:
         _say(console, f"\n{failure.task.name}: {failure.reason}\n{failure.tail}\n  {shlex.join(failure.task.command)}")
     if failures:
-        _say(console, f"\n{len(failures)} runs failed; their cells are empty. The same command retries.")
+        _say(
+            console, f"\n{len(failures)} of {len(tasks)} runs failed; their cells are empty. The same command retries."
+        )
     return 1 if failures else 0
 
 
@@ -120,9 +128,12 @@ def _leave(plan: Plan, console: Console) -> int:
 
 
 def _slurm_executor(plan: Plan, say: Callable[[str], None]) -> SlurmExecutor:
+    return SlurmExecutor(plan.results, f"table-{plan.request.table}", _slurm_settings(plan), say)
+
+
+def _slurm_settings(plan: Plan) -> dict[str, Any]:
     words = [f"experiment={plan.spec.experiment}", f"profile={plan.request.profile}"]
-    settings = slurm_settings(words, plan.request.launching.settings)
-    return SlurmExecutor(plan.results, f"table-{plan.request.table}", settings, say)
+    return slurm_settings(words, plan.request.launching.settings)
 
 
 def _show(plan: Plan, console: Console) -> None:

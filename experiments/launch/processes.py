@@ -105,10 +105,30 @@ def stopping_on_signals() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         raise Stopped(number)
 
-    numbers = (signal.SIGINT, signal.SIGHUP, *WARNINGS)
-    previous = {number: signal.signal(number, stop) for number in numbers}
+    with _handling(stop):
+        yield
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """What must not be left half done: a signal is obeyed at the end of the context."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    try:
+        with _handling(lambda number, frame: came.append(number)):
+            yield
+    finally:
+        if came:
+            signal.raise_signal(came[0])
+
+
+@contextmanager
+def _handling(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    previous = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGHUP, *WARNINGS)}
     try:
         yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number, before in previous.items():
+            signal.signal(number, before)

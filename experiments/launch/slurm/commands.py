@@ -147,5 +147,5 @@ def _run(command: Sequence[str], given: str | None = None) -> subprocess.Complet
     }
     return subprocess.run(
         command, input=given, env={**plain, "LC_ALL": "C"}, capture_output=True, text=True, check=False,
-        timeout=SECONDS, stdin=subprocess.DEVNULL if given is None else None,
+        timeout=SECONDS, stdin=subprocess.DEVNULL if given is None else None, start_new_session=True,  # for Ctrl-C
     )  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.launch.executors import Outcome, Say, TaskExecutor
+from experiments.launch.processes import uninterrupted
 from experiments.launch.slurm.commands import NoAnswer, shown, states, submit
 from experiments.launch.slurm.notes import Notes
 from experiments.launch.slurm.script import batch_script
@@ -127,11 +128,12 @@ class SlurmExecutor(TaskExecutor):
         self._notes.logs.mkdir(parents=True, exist_ok=True)
         commands = [item.task.command for item in items]
         script = batch_script(self._name, commands, self._settings, str(self._notes.logs), after)
-        array = submit(script)
-        write_atomically(self._notes.folder / "scripts" / f"{array}.sh", script)
-        for place, item in enumerate(items):
-            item.note, item.after = self._notes.write(item.task.label, f"{array}_{place}"), after
-            self._watch.open.append(item)
+        with uninterrupted():  # a job without its note would be submitted again
+            array = submit(script)
+            write_atomically(self._notes.folder / "scripts" / f"{array}.sh", script)
+            for place, item in enumerate(items):
+                item.note, item.after = self._notes.write(item.task.label, f"{array}_{place}"), after
+                self._watch.open.append(item)
         waits = f", after {' '.join(shown(after))}" if after else ""
         jobs = [item.note.job for item in items if item.note is not None]
         self._say(

@@ -263,3 +263,19 @@ def test_without_slurm_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     login = Login(tmp_path / "results")
     with pytest.raises(UserError, match="no sbatch on this machine"):
         login.begin(login.task("a"))
+
+
+def test_an_interrupt_while_sbatch_runs_leaves_no_job_without_its_note(slurm: StandIn, tmp_path: Path) -> None:
+    program = slurm.bin / "sbatch"
+    program.write_text(program.read_text().replace("echo $number", "sleep 1; echo $number"))
+    login = Login(tmp_path / "results")
+    threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(Stopped):
+        run_tasks([login.task("a")], login.executor, (), login.said.append)
+    assert slurm.arrays == [12]
+    assert login.executor.farewell.endswith("scancel 12_0")
+    second = Login(tmp_path / "results")
+    second.begin(second.task("a"))
+    slurm.run(12, write)
+    assert "1 jobs are queued or running already: 12_0" in second.end()
+    assert slurm.arrays == [12]
