@@ -67,7 +67,7 @@ bench: $(READY) ## measure speed on this machine: benchmarks/RESULTS.md (minutes
 
 # A file in conf/table/ is a target. With -j, tables that need the same run wait for it and train it once.
 .PHONY: tables
-tables: $(TABLES:%=table-%) ## every table: PROFILE=demo|small|paper PROTOCOL=controlled|published|both; -k goes on after a failure
+tables: $(TABLES:%=table-%) ## every table: PROFILE=demo|laptop|small|paper PROTOCOL=controlled|published|both; -k goes on after a failure
 
 table-alm: ## autoregressive language modeling: PROFILE= SEEDS=5 PROTOCOL=both JOBS=2 LAUNCHER=slurm ARGS='rows=none,rope dry_run=true'
 table-blm: ## bidirectional language modeling
@@ -111,6 +111,10 @@ runs: $(READY) ## list the runs; ARGS="status=failed,dead"
 .PHONY: verify-runs
 verify-runs: $(READY) ## recompute identities and checksums of all records
 	$(BIN)/python -m experiments.runs verify $(ARGS)
+
+.PHONY: verify-measured
+verify-measured: $(READY) ## render the tables in results/measured again and compare; check seals and identities
+	$(BIN)/python -m experiments.measured verify $(ARGS)
 
 .PHONY: wandb-report
 wandb-report: $(READY) ## create or update wandb's workspace and report

@@ -36,8 +36,12 @@ def verify_runs(arguments: Selection, console: Console) -> int:
     return 1 if count else 0
 
 
-def problems(run: StoredRun) -> Iterator[str]:
-    """What is wrong with a run, one sentence each; nothing for a sound one, whatever its state."""
+def problems(run: StoredRun, weights: bool = True) -> Iterator[str]:
+    """What is wrong with a run, one sentence each; nothing for a sound one, whatever its state.
+
+    Args:
+        weights: whether a finished run has to have its best checkpoint.
+    """
     if run.record is None:
         if run.state != "running":  # one that starts has no record yet
             yield str(run.problem)
@@ -48,7 +52,8 @@ def problems(run: StoredRun) -> Iterator[str]:
         yield from _identity(run)
     except (KeyError, TypeError, AttributeError) as error:
         yield f"the identity cannot be computed from config.yaml and manifest ({type(error).__name__}: {error})"
-    yield from _checkpoints(run)
+    if weights:
+        yield from _checkpoints(run)
     yield from _history(run)
     yield from _metrics(run.record["metrics"])
 

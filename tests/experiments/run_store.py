@@ -17,6 +17,11 @@ from experiments.runs.records import RunFolder
 from experiments.util.files import FIELD, file_checksum, record_checksum
 
 DATA = "d" * 64
+# What decides which other keys of an image recipe are read.
+OF_IMAGES = {
+    "warmup_updates": 3, "validate_interval_updates": 10, "crop": "none", "auto_augment": None, "mixup": 0.0,
+    "cutmix": 0.0,
+}  # fmt: skip
 MANIFEST = {
     "created": "2026-01-02T03:04:05.000+00:00",
     "command": ["train.py", "encoding=rope"],
@@ -37,10 +42,18 @@ def config_of(experiment: str = "alm", encoding: str = "rope", seed: int = 1, **
         "profile": {"name": "demo"},
         "encoding": {"label": encoding, "name": encoding, "options": {}, "published": {}, "controlled": {}},
         "attention": {"name": "linear", "feature_map": "1+elu", "feature_map_options": {}},
-        "protocol": {"name": "controlled", "normalizer": "layernorm"},
+        "protocol": {"name": "controlled", "normalizer": "layernorm", "absolute": "none", "mask_padding": True},
         "model": {"name": "decoder_demo", "num_layers": 2},
         "data": {"name": "pydoc", "folder": "data/pydoc"},
-        "recipe": {"name": "demo", "tokens_per_sample": 64, "learning_rate": 0.004, "max_update": 30},
+        "recipe": {
+            "name": "demo",
+            "tokens_per_sample": 64,
+            "learning_rate": 0.004,
+            "max_update": 30,
+            "weight_decay": 0.01,
+            "schedule": "cosine",
+            **(OF_IMAGES if experiment == "imagenet" else {}),
+        },
         "engine": {"device": "auto", "fairseq": {}},
         "tracker": {"mode": "disabled"},
         "paths": {"results": "results", "data": "data"},
