@@ -41,7 +41,7 @@ def collect(kept: Kept, results: Path, say: Callable[[str], None], resolve: Reso
     if not found:
         raise UserError(f"results={results}: none of the tables' runs is finished there")
     every = [folder for folders in found.values() for folder in folders]
-    _check_origin(every)
+    _check_origin(every, kept.local_changes)
     target = kept.folder / "runs"
     shutil.rmtree(target, ignore_errors=True)
     for folder in every:
@@ -68,11 +68,12 @@ def render_kept(kept: Kept) -> None:
         write_atomically(path, text)
 
 
-def _check_origin(folders: list[Path]) -> None:
+def _check_origin(folders: list[Path], local_changes: str) -> None:
     for folder in folders:
         record = load_record(folder)
         git = (record or {}).get("manifest", {}).get("git") or {}
-        if not git.get("commit") or git.get("dirty"):
+        if not git.get("commit") or (git.get("dirty") and not local_changes):
             raise UserError(
-                f"{RunFolder(folder).record_path} was trained from code that is in no commit; commit, and train it anew"
+                f"{RunFolder(folder).record_path} was trained from code that is in no commit; commit, train it anew, "
+                "or say under 'local_changes' of tables.yaml why the difference does not matter"
             )

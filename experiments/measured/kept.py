@@ -51,10 +51,19 @@ class Kept:
             UserError: there is no readable ``tables.yaml``, or it lists none.
         """
         path = self.folder / "tables.yaml"
-        listed = read_mapping(path).get("tables")
+        listed = self._described.get("tables")
         if not isinstance(listed, list) or not all(isinstance(line, str) for line in listed) or not listed:
             raise UserError(f"{path}: expected 'tables', a list of lines such as 'table=alm profile=laptop'")
         return [shlex.split(line) for line in listed]
+
+    @property
+    def local_changes(self) -> str:
+        """Why runs are kept whose checkout differed from its commit; empty where none may."""
+        return str(self._described.get("local_changes") or "")
+
+    @cached_property
+    def _described(self) -> dict[str, Any]:
+        return read_mapping(self.folder / "tables.yaml")
 
     @cached_property
     def index(self) -> dict[str, str]:
