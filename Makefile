@@ -51,11 +51,17 @@ test-fast: $(READY) ## the library's properties, config, records and data format
 
 .PHONY: test
 test: $(READY) ## the tests, parametrized cases thinned to pairwise choices
-	$(PYTEST) -m "not slow and not faults" $(ARGS)
+	$(PYTEST) -m "not slow and not faults and not slurm" $(ARGS)
 
 .PHONY: test-faults
 test-faults: $(READY) ## kills, full disks, bad data and bad configs; under 15 minutes on two cores
 	$(PYTEST) -m faults tests/faults $(ARGS)
+
+# One process: the tests' jobs run at the same time, as many as the cluster has room for.
+.PHONY: test-slurm
+test-slurm: $(READY) ## jobs on a real SLURM of two nodes, set up on this machine (root, Debian); under 10 minutes on two cores
+	$(BIN)/python -m tests.slurm.cluster install
+	$(BIN)/python -m pytest -m slurm tests/slurm $(ARGS)
 
 .PHONY: test-all
 test-all: $(READY) ## everything: all parametrized cases, the long tests, the faults

@@ -58,7 +58,7 @@ def run(config: DictConfig) -> int:
             found = shown_metrics(record["metrics"])
             print(f"{folder}: finished before ({found}); nothing to do. Remove the folder to train it anew.")
         return 0
-    if record is None and int(os.environ.get("RANK", "0")) == 0:
+    if record is None and read_ranks().rank == 0:
         plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
         if text := note(folder, plain):
             print(text, flush=True)

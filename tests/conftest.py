@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 # Before torch starts its threads: the tests run in parallel processes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -16,6 +18,7 @@ os.environ.pop("WANDB_API_KEY", None)
 import pytest
 import torch
 
+from tests.faults.counts import PROPERTY, Tally, table
 from tests.pairwise import pairwise
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -25,6 +28,7 @@ if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")  # read when the kernels are first imported
 
 ROOT = Path(__file__).resolve().parents[1]
+TABLE = ROOT / "build" / "faults.md"
 
 
 # Folders whose tests need no training run, browser or interpreter of kernels.
@@ -70,3 +74,25 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder} (set LRPE_SHARED_DATA to a folder that has it)")
     return folder
+
+
+@pytest.fixture
+def tally(record_property: Callable[[str, Any], None]) -> Tally:
+    """Counts this test's attempts: ``with tally("SIGKILL, alm"): ...``."""
+    return Tally(lambda attempt: record_property(PROPERTY, attempt))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    attempts = [
+        value
+        for report in reports
+        if getattr(report, "when", None) == "call"
+        for name, value in report.user_properties
+        if name == PROPERTY
+    ]
+    if attempts:  # every attempt of every test, at the end of `make test-faults` and `make test-slurm`
+        TABLE.parent.mkdir(exist_ok=True)
+        TABLE.write_text(table(attempts) + "\n", encoding="utf-8")
+        terminalreporter.section("faults")
+        terminalreporter.write_line(table(attempts))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,11 @@ def note_elsewhere(error: InUse) -> None:
     """Leave word that another process trains the job's run, and say so."""
     print(f"{error.path} is in use by {error.by}; the sweep goes on, and waits for it at its end", file=sys.stderr)
     _note(ELSEWHERE, code=2, message=f"{error.by} left it unfinished", folder=str(error.path))
+
+
+def note_failed(job: Path, code: int, message: str, overrides: Sequence[str]) -> None:
+    """Leave word for a run that cannot do so: ``job`` is its folder in the sweep's."""
+    write_atomically(job / FAILURE, json.dumps({"code": code, "message": message, "overrides": list(overrides)}))
 
 
 def _note(name: str, **content: Any) -> None:

@@ -1,8 +1,11 @@
-"""A SLURM of two nodes on this machine: ``python -m tests.slurm.cluster up`` and ``... down``.
+"""A SLURM of two nodes on this machine: ``python -m tests.slurm.cluster install``, ``up`` and ``down``.
 
-Each node is a network and UTS namespace of its own (host name, address, ports) on a bridge, with a slurmd of its own.
-A job in partition ``short`` preempts those in ``gpu`` (SIGCONT and SIGTERM, SIGKILL :data:`GRACE_SECONDS` later,
-requeue). Needs root, network namespaces and Debian's packages (:data:`PACKAGES`); :func:`obstacle` says what lacks.
+Each node is a network and UTS namespace of its own (host name, address, ports, boot id) on a bridge, with a slurmd of
+its own. A job in partition ``short`` preempts those in ``gpu`` (SIGCONT and SIGTERM, SIGKILL :data:`GRACE_SECONDS`
+later, requeue). Two more nodes make up partition ``spot``, where one test's preemption leaves the others' jobs alone.
+Needs root, network namespaces and Debian's packages (:data:`PACKAGES`); :func:`obstacle` says what lacks. Where
+:data:`ACCOUNTING_PACKAGES` are installed too, ``sacct`` works, and :func:`without_accounting` gives a command the view
+of a site that keeps none.
 """
 
 from __future__ import annotations
@@ -14,21 +17,29 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 PACKAGES = ("slurm-wlm", "slurmctld", "slurmd", "munge", "iproute2")
+ACCOUNTING_PACKAGES = ("mariadb-server", "slurmdbd")
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged", "ip", "unshare", "nsenter", "setpriv")
+ACCOUNTING_PROGRAMS = ("mariadb", "mariadbd", "mariadb-install-db", "slurmdbd")
 STATE = Path("/var/tmp/lrpe-slurm")
 CONFIG = Path("/etc/slurm/slurm.conf")
+DATABASE_CONFIG = CONFIG.with_name("slurmdbd.conf")
+DATABASE_SOCKET = STATE / "run" / "mariadb.sock"
 MUNGE_PID = Path("/run/munge/munged.pid")
 MARK = "# written by tests/slurm/cluster.py"
 BRIDGE, CONTROLLER = "hsbr", "10.77.0.1"
-NODES = {"n1": ("hsA", "10.77.0.11"), "n2": ("hsB", "10.77.0.12")}
+NODES = {f"n{number}": (f"hs{number}", f"10.77.0.1{number}") for number in (1, 2, 3, 4)}
+GPU, SPOT = ("n1", "n2"), ("n3", "n4")  # partitions' nodes
 CPUS = 4  # a node; more than the machine may have
 GRACE_SECONDS = 45  # a preempted job's, and KillWait: a run on busy cores needs seconds for its checkpoint
 REQUEUE_SECONDS = 20  # SLURM's default is 120
-START_SECONDS = 40
+START_SECONDS = 60
+STOP_SECONDS = 15
 
 
 class ClusterError(Exception):
@@ -54,7 +65,7 @@ def is_up() -> bool:
         return False
     try:
         shown = subprocess.run(
-            ["sinfo", "-h", "-N", "-p", "gpu", "-o", "%T"], capture_output=True, text=True, check=False, timeout=20
+            ["sinfo", "-h", "-N", "-p", "short", "-o", "%T"], capture_output=True, text=True, check=False, timeout=20
         )
     except subprocess.TimeoutExpired:
         return False
@@ -72,50 +83,72 @@ def up() -> None:
         return
     if reason := obstacle():
         raise ClusterError(reason)
-    for folder in ("state", "spool-n1", "spool-n2", "log", "run"):
+    for folder in ("state", *(f"spool-{node}" for node in NODES), "log", "run"):
         (STATE / folder).mkdir(parents=True, exist_ok=True)
     CONFIG.parent.mkdir(exist_ok=True)
-    CONFIG.write_text(_config(), encoding="utf-8")
+    (STATE / "no-accounting.conf").write_text(_config(accounting=False), encoding="utf-8")
     _make_network()
     _start_munge()
+    accounting = all(shutil.which(name) for name in ACCOUNTING_PROGRAMS)
+    CONFIG.write_text(_config(accounting=accounting), encoding="utf-8")
+    if accounting:
+        _start_accounting()
     _run("slurmctld")
     for node, (namespace, _) in NODES.items():
         # not `ip netns exec`: its new /sys has no cgroups, for which slurmd looks even where it uses none
         inside = f"hostname {node}; mount --bind /etc/netns/{namespace}/hosts /etc/hosts; "
+        inside += f"mount --bind /etc/netns/{namespace}/boot_id /proc/sys/kernel/random/boot_id; "
         inside += f"exec nsenter --net=/run/netns/{namespace} slurmd -N {node}"
         _run("unshare", "--uts", "--mount", "sh", "-c", inside)
-    deadline = time.monotonic() + START_SECONDS
-    while not is_up():
-        if time.monotonic() > deadline:
-            raise ClusterError(f"the nodes are not idle after {START_SECONDS} s; see {STATE}/log")
-        time.sleep(0.5)
+    _until(is_up, f"the nodes are not idle; see {STATE}/log")
+
+
+def keeps_accounts() -> bool:
+    """Whether the cluster has accounting."""
+    return CONFIG.exists() and "accounting_storage/slurmdbd" in CONFIG.read_text(encoding="utf-8")
+
+
+def without_accounting() -> dict[str, str]:
+    """The environment of a command to which this cluster keeps no accounts: its ``sacct`` fails."""
+    return {"SLURM_CONF": str(STATE / "no-accounting.conf")}
 
 
 def down() -> None:
     """Stop the daemons, remove the namespaces and the state; what is not there is passed over."""
     _quietly("scancel", "-u", "root")
-    pids = [path for path in [*STATE.glob("run/*.pid"), MUNGE_PID] if path.exists()]
-    for path in pids:
-        with suppress(ValueError, ProcessLookupError):
-            os.kill(int(path.read_text()), signal.SIGTERM)
-    deadline = time.monotonic() + START_SECONDS
-    while any(path.exists() for path in pids) and time.monotonic() < deadline:
-        time.sleep(0.2)
+    daemons = [pid for path in [*STATE.glob("run/*.pid"), MUNGE_PID] if (pid := _pid_in(path)) is not None]
+    daemons += [pid for namespace, _ in NODES.values() for pid in _processes_in(namespace)]
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in daemons:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+        deadline = time.monotonic() + STOP_SECONDS
+        while any(_alive(pid) for pid in daemons) and time.monotonic() < deadline:
+            time.sleep(0.2)
     for namespace, _ in NODES.values():
+        _quietly("ip", "link", "del", _outer(namespace))  # the kernel removes a namespace's own end only later
         _quietly("ip", "netns", "del", namespace)
         shutil.rmtree(f"/etc/netns/{namespace}", ignore_errors=True)
     _quietly("ip", "link", "del", BRIDGE)
-    if CONFIG.exists() and MARK in CONFIG.read_text(encoding="utf-8"):
-        CONFIG.unlink()
+    for path in (CONFIG, DATABASE_CONFIG):
+        if path.exists() and MARK in path.read_text(encoding="utf-8"):
+            path.unlink()
     shutil.rmtree(STATE, ignore_errors=True)
 
 
-def _config() -> str:
+def logs() -> str:
+    """The ends of the daemons' logs, for a person who has to find out why there is no cluster."""
+    paths = sorted((STATE / "log").glob("*.log"))
+    return "\n".join(f"== {path.name}\n{path.read_text(errors='replace')[-1000:]}" for path in paths)
+
+
+def _config(*, accounting: bool) -> str:
     nodes = "\n".join(
         f"NodeName={node} NodeAddr={address} CPUs={CPUS} RealMemory=8000 State=UNKNOWN"
         for node, (_, address) in NODES.items()
     )
-    names = ",".join(NODES)
+    kept = "slurmdbd\nAccountingStorageHost=localhost" if accounting else "none"
+    gpu, spot = ",".join(GPU), ",".join(SPOT)
     return f"""{MARK}
 ClusterName=test
 SlurmctldHost={socket.gethostname()}({CONTROLLER})
@@ -134,20 +167,22 @@ SlurmdParameters=config_overrides
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
+AccountingStorageType=accounting_storage/{kept}
 MpiDefault=none
 SchedulerParameters=sched_interval=2,bf_interval=2
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 ReturnToService=2
 JobRequeue=1
+MinJobAge=10
 KillWait={GRACE_SECONDS}
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 {nodes}
-PartitionName=gpu Nodes={names} Default=YES MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE \
+PartitionName=gpu Nodes={gpu} Default=YES MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE \
 GraceTime={GRACE_SECONDS}
-PartitionName=short Nodes={names} MaxTime=10 State=UP PriorityTier=10 PreemptMode=OFF
+PartitionName=spot Nodes={spot} MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime={GRACE_SECONDS}
+PartitionName=short Nodes={gpu},{spot} MaxTime=10 State=UP PriorityTier=10 PreemptMode=OFF
 """
 
 
@@ -157,7 +192,7 @@ def _make_network() -> None:
     _run("ip", "link", "set", BRIDGE, "up")
     hosts = "\n".join(f"{address} {node}" for node, (_, address) in NODES.items())
     for namespace, address in NODES.values():
-        outer = f"{BRIDGE}{namespace[-1]}"
+        outer = _outer(namespace)
         _quietly("ip", "netns", "add", namespace)
         _quietly("ip", "link", "add", outer, "type", "veth", "peer", "name", "eth0", "netns", namespace)
         _run("ip", "link", "set", outer, "master", BRIDGE, "up")
@@ -168,6 +203,12 @@ def _make_network() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         text = f"127.0.0.1 localhost\n{CONTROLLER} {socket.gethostname()}\n{hosts}\n"
         (folder / "hosts").write_text(text, encoding="utf-8")
+        (folder / "boot_id").write_text(f"{uuid.uuid4()}\n", encoding="utf-8")
+
+
+def _outer(namespace: str) -> str:
+    """The end of a node's cable that lies outside of it."""
+    return f"{BRIDGE}{namespace[-1]}"
 
 
 def _start_munge() -> None:
@@ -175,13 +216,81 @@ def _start_munge() -> None:
     for folder in folders:
         os.makedirs(folder, exist_ok=True)
         shutil.chown(folder, "munge", "munge")
-    if MUNGE_PID.exists() and _alive(int(MUNGE_PID.read_text())):
+    if (running := _pid_in(MUNGE_PID)) is not None and _alive(running):
         return
     _run("setpriv", "--reuid", "munge", "--regid", "munge", "--clear-groups", "munged", "--force")
 
 
+def _start_accounting() -> None:
+    database, run = STATE / "database", STATE / "run"
+    log = STATE / "log" / "mariadbd.log"
+    if not database.exists():
+        database.mkdir()
+        shutil.chown(database, "mysql", "mysql")
+        words = [f"--datadir={database}", "--auth-root-authentication-method=socket", "--skip-test-db"]
+        _run("env", "-u", "TMPDIR", "mariadb-install-db", "--no-defaults", "--user=mysql", *words)
+    shutil.chown(run, "mysql", "mysql")
+    words = ["--user=mysql", "--skip-networking", f"--socket={DATABASE_SOCKET}", f"--pid-file={run}/mariadbd.pid"]
+    with open(log, "ab") as out:
+        subprocess.Popen(
+            ["env", "-u", "TMPDIR", "mariadbd", "--no-defaults", f"--datadir={database}", *words],
+            stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
+        )  # fmt: skip
+    statement = "create database if not exists slurm; grant all on slurm.* to root@localhost"
+    _until(lambda: _succeeds("mariadb", f"--socket={DATABASE_SOCKET}", "-e", statement), f"no database; see {log}")
+    DATABASE_CONFIG.write_text(
+        f"""{MARK}
+AuthType=auth/munge
+DbdHost=localhost
+SlurmUser=root
+LogFile={STATE}/log/slurmdbd.log
+PidFile={run}/slurmdbd.pid
+StorageType=accounting_storage/mysql
+StorageHost=localhost
+StorageUser=root
+StorageLoc=slurm
+""",
+        encoding="utf-8",
+    )
+    DATABASE_CONFIG.chmod(0o600)
+    # its MySQL client looks for the socket where this says
+    _run("env", f"MYSQL_UNIX_PORT={DATABASE_SOCKET}", "slurmdbd")
+    _until(lambda: _succeeds("sacctmgr", "-n", "show", "cluster"), f"no slurmdbd; see {STATE}/log/slurmdbd.log")
+    for words in (["cluster", "test"], ["account", "lab"], ["user", "root", "account=lab"]):
+        _quietly("sacctmgr", "-i", "add", *words)
+
+
+def _succeeds(*command: str) -> bool:
+    return subprocess.run(command, capture_output=True, check=False, timeout=30).returncode == 0
+
+
+def _until(reached: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not reached():
+        if time.monotonic() > deadline:
+            raise ClusterError(f"{otherwise} (after {START_SECONDS} s)")
+        time.sleep(0.5)
+
+
+def _processes_in(namespace: str) -> list[int]:
+    """A node's daemon, and what is left of its jobs."""
+    found = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True, check=False)
+    return [int(word) for word in found.stdout.split()]
+
+
+def _pid_in(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
 def _alive(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
+    """Whether a process runs; a zombie, for which nobody waits in a container, does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _run(*command: str) -> None:
@@ -194,15 +303,26 @@ def _run(*command: str) -> None:
 
 def _quietly(*command: str) -> None:
     with suppress(OSError):
-        subprocess.run(command, capture_output=True, check=False, timeout=60)
+        subprocess.run(command, capture_output=True, check=False, timeout=300)
+
+
+def install() -> None:
+    """Install Debian's packages where that is possible; :func:`obstacle` says what lacks then."""
+    lacking = [name for name in PROGRAMS if shutil.which(name) is None]
+    lacking += [name for name in ACCOUNTING_PROGRAMS if shutil.which(name) is None]
+    if os.geteuid() != 0 or shutil.which("apt-get") is None or not lacking:
+        return
+    for words in (["update"], ["install", "-y", "--no-install-recommends", *PACKAGES, *ACCOUNTING_PACKAGES]):
+        _quietly("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", *words)
 
 
 def main(words: list[str]) -> int:
-    if words not in (["up"], ["down"]):
+    steps = {"install": install, "up": up, "down": down}
+    if len(words) != 1 or words[0] not in steps:
         print(__doc__)
         return 2
     try:
-        up() if words == ["up"] else down()
+        steps[words[0]]()
     except ClusterError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -1,4 +1,5 @@
-"""The batch script of an array: one command a task, requeued for as long as it ends with exit code 75."""
+"""The batch script of an array: one command a task, requeued for as long as it ends with exit code 75, or by a warning
+(USR1, USR2, TERM) that met python before it could take signals."""
 
 from __future__ import annotations
 
@@ -29,7 +30,9 @@ esac
 srun "$@"
 code=$?
 # a job that SLURM is ending (scancel, preemption) is not RUNNING, and comes back by itself or must not
-[ $code = {requeue} ] && [ "$(squeue -h -j $SLURM_JOB_ID -o %T)" = RUNNING ] && scontrol requeue $SLURM_JOB_ID
+case $code in {requeue}|138|140|143)
+  [ "$(squeue -h -j $SLURM_JOB_ID -o %T)" = RUNNING ] && scontrol requeue $SLURM_JOB_ID;;
+esac
 exit $code
 """
 

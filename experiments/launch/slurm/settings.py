@@ -18,7 +18,7 @@ from experiments.util.errors import UserError, nearest
 
 PREFIX = "hydra.launcher."
 OPEN = f"{PREFIX}additional_parameters"  # any option of sbatch's
-SWEEPS = ("submitit_folder", "name", "stderr_to_stdout", "max_num_timeout")  # submitit's, which only sweeps use
+SWEEPS = ("wait",)  # tables and studies have wait=
 GROUPS = ("experiment", "profile")  # which decide what a job asks for
 
 

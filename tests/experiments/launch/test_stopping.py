@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -104,3 +105,20 @@ def test_a_job_that_slurm_has_requeued_already_ends_without_an_error(monkeypatch
         for other, handler in kept.items():
             signal.signal(other, handler)
     assert stop.value.code == REQUEUE
+
+
+def test_a_canceled_job_of_submitits_is_not_requeued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    handled: list[int] = []
+    kept = {other: signal.getsignal(other) for other in WARNINGS}
+    (tmp_path / "squeue").write_text("#!/bin/sh\necho COMPLETING\n")
+    (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setattr(submitit_jobs, "_handler", lambda number, frame: handled.append(number))
+    try:
+        with pytest.raises(SystemExit, match="75"):
+            submitit_jobs.requeue()
+    finally:
+        for other, handler in kept.items():
+            signal.signal(other, handler)
+    assert handled == []

@@ -241,7 +241,13 @@ def test_a_run_that_a_process_outside_of_slurm_trains_gets_no_job_until_it_is_gi
 def test_an_interrupt_leaves_the_jobs_and_says_how_to_end_them(slurm: StandIn, tmp_path: Path) -> None:
     login = Login(tmp_path / "results")
     tasks = [login.task(name) for name in "abc"]
-    threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+
+    def interrupt() -> None:
+        while not any("submitted" in line for line in login.said):
+            threading.Event().wait(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(Stopped):
         run_tasks(tasks, login.executor, (), login.said.append)
     assert "3 jobs go on" in login.executor.farewell

@@ -21,7 +21,14 @@ def put(folder: Path, name: str, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("code", "state", "requeued"),
-    [(75, "RUNNING", True), (75, "COMPLETING", False), (75, "", False), (0, "RUNNING", False), (1, "RUNNING", False)],
+    [
+        (75, "RUNNING", True),
+        (138, "RUNNING", True),
+        (75, "COMPLETING", False),
+        (75, "", False),
+        (0, "RUNNING", False),
+        (1, "RUNNING", False),
+    ],
 )
 def test_a_job_requeues_itself_after_a_checkpoint_unless_slurm_is_ending_it(
     code: int, state: str, requeued: bool, tmp_path: Path
@@ -56,7 +63,7 @@ def test_settings_become_options() -> None:
     ("word", "message"),
     [
         ("hydra.launcher.partitio=gpu", "did you mean 'hydra.launcher.partition'"),
-        ("hydra.launcher.max_num_timeout=3", "has no effect here"),
+        ("hydra.launcher.wait=false", "has no effect here"),
         ("hydra.launcher.additional_parameters.x=${oc.env:HOME}", "no resolver"),
     ],
 )
