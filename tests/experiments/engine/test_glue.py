@@ -97,6 +97,18 @@ def test_a_fine_tuning_trains_its_pretraining_first_and_names_it(results: Path) 
     assert start["taken"] == len(weights_of(tuned)) - len(start["new"])
 
 
+def test_a_pretraining_can_be_trained_alone_and_is_the_same_run(results: Path, data: Path, tmp_path: Path) -> None:
+    words = [*TINY_GLUE, ENCODING, "task=rte"]
+    run_module("experiments.pretrain", data, tmp_path, *words)
+    alone = only_run(tmp_path)
+    assert alone.relative_to(tmp_path) == only_run(results, "blm").relative_to(results)
+    assert record_of(alone)["metrics"] == record_of(only_run(results, "blm"))["metrics"]
+    assert record_of(alone)["manifest"]["command"] == ["python", "-m", "experiments.pretrain", *words]
+    refused = run_module("experiments.pretrain", data, tmp_path, "experiment=alm", check=False)
+    assert refused.returncode == 2
+    assert "this run starts from no other; use experiments.train" in refused.stderr
+
+
 def test_metrics_are_those_of_the_best_checkpoint(results: Path) -> None:
     tuned = only_run(results, "glue")
     metrics = record_of(tuned)["metrics"]
