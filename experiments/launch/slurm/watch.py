@@ -11,15 +11,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+import yaml
+
 from experiments.launch.executors import Outcome, Say
 from experiments.launch.slurm.commands import NoAnswer, State, ends, states
 from experiments.launch.slurm.notes import Note
 from experiments.launch.tasks import Task
 from experiments.runs.records import RunFolder
 from experiments.util.console import duration
+from experiments.util.errors import UserError
 
 ENDED_LOOKS = 2  # a record may reach this host after the end of its job: a network file system's cache
-GONE = State("UNKNOWN", "SLURM has forgotten it, and has no accounting")
+GONE = State("UNKNOWN", "neither squeue nor sacct knows it")
 
 
 @dataclass
@@ -146,7 +149,7 @@ def _pace(folder: Path) -> tuple[float, float] | None:
     try:
         record, rows = run.load(), run.history()
         total = _updates(run)
-    except Exception:  # another host is writing these files
+    except (UserError, OSError, ValueError, yaml.YAMLError):  # another host is writing these files
         return None
     if record is None or not record["segments"] or not rows or not total:
         return None
@@ -159,7 +162,5 @@ def _pace(folder: Path) -> tuple[float, float] | None:
 
 
 def _updates(run: RunFolder) -> int | None:
-    import yaml
-
     recipe = (yaml.safe_load(run.config_path.read_text(encoding="utf-8")) or {}).get("recipe") or {}
     return recipe.get("max_update")

@@ -174,7 +174,7 @@ def test_the_dead_are_named_with_their_logs_and_the_others_are_awaited(
     login.end()
     logs = tmp_path / "results" / "slurm" / "logs"
     assert outcomes["a"].problem == f"job 12_0 ended as {word}; its log: {logs}/12_0.log"
-    how = word if accounting else "UNKNOWN (SLURM has forgotten it, and has no accounting)"
+    how = word if accounting else "UNKNOWN (neither squeue nor sacct knows it)"
     assert outcomes["b"].problem == f"job 12_1 ended as {how}; its log: {logs}/12_1.log"
     assert outcomes["c"].problem == ""
 
