@@ -9,7 +9,9 @@ Keys:
               length   test perplexity against length (metrics.test_perplexity_at_<length>)
               cost     time a token takes against length: of records made at several lengths, else of a benchmark of
                        one attention layer, measured here and kept in <out>/cost.json with its machine
-              kernel   heat map of the positional kernel of each encoding as trained                        [all four]
+              kernel   heat map of the positional kernel of each encoding as trained
+              effects  of each table in <results>/tables: rows against the baseline row, sorted, with intervals
+                                                                            [all five]
     measure   true measures the cost again                                      [false]
 
 Filters, each a value, a pattern or several with commas: experiment, encoding, protocol, profile, data, seed.
@@ -25,14 +27,17 @@ from pathlib import Path
 
 from experiments.figures import cost, cost_benchmark
 from experiments.figures.curves import Series, draw_training_curves
+from experiments.figures.effects import draw_tables
 from experiments.figures.groups import Setting, group_runs
 from experiments.figures.kernel import draw_kernels
 from experiments.figures.length import draw_quality_against_length
 from experiments.runs import Selection, StoredRun
+from experiments.tables.comparison import MIN_SEEDS
 from experiments.util.arguments import parse
 from experiments.util.errors import UserError, exit_on_user_error, nearest
 
-KINDS = ("curves", "length", "cost", "kernel")
+KINDS = ("curves", "length", "cost", "kernel", "effects")
+_OF_SETTINGS = ("curves", "length", "kernel")
 
 
 @dataclass
@@ -58,10 +63,18 @@ def main(words: Sequence[str]) -> int:
     written: list[Path] = []
     for setting in settings:
         for kind in kinds:
-            if kind != "cost":
+            if kind in _OF_SETTINGS:
                 written += _draw(kind, setting, out / setting.stem)
     if "cost" in kinds:
         written += _draw_cost(settings, runs, out, arguments.measure)
+    if "effects" in kinds:
+        drawn = draw_tables(Path(arguments.results) / "tables", [run.keys["identity"] for run in runs], out)
+        if not drawn:
+            _say(
+                f"no table with intervals in {arguments.results}/tables, so there is no figure of effects; it takes "
+                f"{MIN_SEEDS} seeds, e.g.  make table-alm SEEDS={MIN_SEEDS}"
+            )
+        written += drawn
     print("\n".join(str(path) for path in written))
     return 0
 
