@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from experiments.dashboard.page import make_page
+from experiments.dashboard.references import published_figures
 from experiments.dashboard.server import make_server
 from experiments.dashboard.snapshot import link_to, make_snapshot
 from experiments.dashboard.store import RunStore
@@ -64,7 +65,8 @@ def write_dashboard(results: Path, out: Path) -> RunStore:
     store = RunStore(results)
     if not store.refresh():
         raise UserError(f"no run below {results / 'runs'}; train one (make demo), or give results=<folder>")
-    snapshot = make_snapshot(list(store.runs.values()), root=link_to(results, out))
+    root = link_to(results, out)
+    snapshot = make_snapshot(list(store.runs.values()), root=root, references=published_figures())
     try:
         write_atomically(out, make_page(snapshot, title=TITLE))
     except OSError as error:

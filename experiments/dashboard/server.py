@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from experiments.dashboard.page import make_page
+from experiments.dashboard.references import published_figures
 from experiments.dashboard.snapshot import make_snapshot, to_json
 from experiments.dashboard.store import FILES, RunStore
 from experiments.util.errors import UserError
@@ -50,6 +51,7 @@ class _Board:
     def __init__(self, results: Path, title: str) -> None:
         self.title = title
         self.store = RunStore(results)
+        self._references = published_figures()
         self._lock = threading.Lock()
         self._read = -_SECONDS_BETWEEN_READS
         self._page: tuple[int, bytes] = (-1, b"")
@@ -59,7 +61,8 @@ class _Board:
             self._refresh()
             version = self.store.version
             if self._page[0] != version:
-                snapshot = make_snapshot(list(self.store.runs.values()), version=version, store=self.store.identity)
+                runs, store = list(self.store.runs.values()), self.store.identity
+                snapshot = make_snapshot(runs, version=version, store=store, references=self._references)
                 self._page = (version, make_page(snapshot, title=self.title, live=True).encode())
             return self._page[1]
 
@@ -68,7 +71,8 @@ class _Board:
             self._refresh()
             runs, removed = self.store.since(since)
             version, store = self.store.version, self.store.identity
-            return to_json(make_snapshot(runs, removed=removed, version=version, store=store)).encode()
+            changes = make_snapshot(runs, removed=removed, version=version, store=store, references=self._references)
+            return to_json(changes).encode()
 
     def file(self, path: str) -> bytes | None:
         """A file of a listed run, or None. A link that leads out of the run's folder is not followed."""

@@ -26,12 +26,19 @@ _ESCAPED = re.compile("[<\u2028\u2029\ud800-\udfff]")
 
 
 def make_snapshot(
-    runs: Sequence[Run], *, root: str = ".", removed: Iterable[str] = (), version: int = 0, store: str = ""
+    runs: Sequence[Run],
+    *,
+    root: str = ".",
+    removed: Iterable[str] = (),
+    version: int = 0,
+    store: str = "",
+    references: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Plain data for JSON.
 
     ``root`` is the results folder as a link from the page; ``version`` and ``store`` are those of the
-    :class:`RunStore` that the runs are from. ``settings`` and each run's ``differs`` are
+    :class:`RunStore` that the runs are from; ``references`` are those of
+    :func:`experiments.dashboard.references.published_figures`. ``settings`` and each run's ``differs`` are
     :func:`difference_table`; ``columns`` holds the distinct columns of all curves (gzip, then base64): little-endian
     float32, the first bytes of all values, then the second bytes, and so on, because like bytes compress well.
     ``lengths`` says where one ends; a run's ``curves`` name columns by number.
@@ -47,6 +54,7 @@ def make_snapshot(
         "settings": [{"key": key, "values": values} for key, values in table.items()],
         "runs": [_run(run, differs, columns) for run, differs in zip(runs, differences, strict=True)],
         "removed": list(removed),
+        "references": list(references),
         "lengths": columns.lengths,
         "columns": columns.encoded(),
     }

@@ -2,6 +2,7 @@
 
 import { words } from "./format.js";
 import { compare, groupRuns } from "./groups.js";
+import { referencesOf } from "./references.js";
 import { bandOf, interpolate, points, sharedAbscissas, smooth } from "./statistics.js";
 
 export const AXES = ["update", "tokens", "wall_seconds"];
@@ -32,7 +33,8 @@ export function chosenOf(found, wanted) {
 
 /**
  * A quantity ("split.name") of the shown runs against an axis: `all` groups that have it, the `lines` among them that
- * are not switched off (each with mean, low, high and count at the `abscissas`), and whether y is logarithmic.
+ * are not switched off (each with mean, low, high and count at the `abscissas`), published figures of it as
+ * `references`, and whether y is logarithmic.
  */
 export function linesOf(app, chosen, axis) {
   const { state } = app;
@@ -60,7 +62,8 @@ export function linesOf(app, chosen, axis) {
     ),
     hasBand: line.curves.length > 1,
   }));
-  return { abscissas, lines, all, logY: scales.logY };
+  const references = referencesOf(app, `${split}_${name}`, app.shown).filter((one) => !scales.logY || one.mean > 0);
+  return { abscissas, lines, all, references, logY: scales.logY };
 }
 
 /** ["valid", "perplexity"] of "valid.perplexity". */

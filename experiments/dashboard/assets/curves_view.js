@@ -5,6 +5,7 @@ import { button, checkbox, element, keepingFocus, replace, select, setOptions } 
 import { duration, number, words } from "./format.js";
 import { GROUPINGS } from "./groups.js";
 import { drawLines } from "./plot.js";
+import { describe, hasReferences } from "./references.js";
 import { swatch } from "./styles.js";
 
 const LABELS = { wall_seconds: "wall time" };
@@ -25,6 +26,7 @@ export function createCurvesView(root, app) {
   );
   const logX = checkbox("log x", state.logX, (checked) => state.set({ logX: checked }));
   const logY = checkbox("log y", state.logY, (checked) => state.set({ logY: checked }));
+  const printed = checkbox("published figures", state.references, (checked) => state.set({ references: checked }));
   const smoothing = element("input", {
     type: "range",
     min: 0,
@@ -64,6 +66,7 @@ export function createCurvesView(root, app) {
       band.box,
       logX.box,
       logY.box,
+      printed.box,
       element("label", { class: "field" }, element("span", { text: "Smoothing" }), smoothing, said),
       reset,
     ),
@@ -71,7 +74,7 @@ export function createCurvesView(root, app) {
     note,
   );
   let drawn = null;
-  let scene = { abscissas: [], lines: [] };
+  let scene = { abscissas: [], lines: [], references: [] };
   let cursor = null;
 
   function update() {
@@ -96,7 +99,8 @@ export function createCurvesView(root, app) {
     [drawn, cursor] = [null, null];
     tip.hidden = true;
     scene = { ...linesOf(app, quantity.field.value, axis.field.value), scale };
-    const { abscissas, lines, all, logY: isLog } = scene;
+    const { abscissas, lines, all, references, logY: isLog } = scene;
+    printed.box.hidden = !hasReferences(app, app.shown);
     logY.field.checked = isLog;
     updateLegend(all);
     showValues(null);
@@ -114,6 +118,7 @@ export function createCurvesView(root, app) {
       drawn = drawLines(canvas, {
         abscissas,
         lines,
+        references,
         axes: {
           x: {
             label: (LABELS[axis.field.value] ?? words(axis.field.value)) + (state.logX ? ", log" : ""),
@@ -146,7 +151,16 @@ export function createCurvesView(root, app) {
   function updateLegend(all) {
     const shown = new Map(scene.lines.map((line) => [line.key, line]));
     const items = all.map((line) => element("li", {}, legendButton(line, shown.has(line.key))));
-    keepingFocus(legend, () => replace(legend, items));
+    const printed = scene.references.map((one) =>
+      element(
+        "li",
+        { class: "reference", title: describe(one) },
+        swatch({ color: "--ink-soft", dash: [2, 4], marker: "" }),
+        element("span", { class: "name", text: `${one.label} (printed)` }),
+        element("span", { class: "value number", text: number(one.mean) }),
+      ),
+    );
+    keepingFocus(legend, () => replace(legend, items, printed));
   }
 
   function legendButton(line, on) {

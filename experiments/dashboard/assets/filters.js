@@ -3,7 +3,9 @@
 import { button, checkbox, element, replace } from "./dom.js";
 import { compare } from "./groups.js";
 
-export const FACETS = ["experiment", "encoding", "profile", "protocol", "data", "seed", "status"];
+const CHOICES = ["experiment", "encoding", "profile", "protocol", "data", "seed", "status"];
+// Single runs by `is.path`, as tables link to them (experiments/tables/html.py), have no list of choices.
+export const FACETS = [...CHOICES, "path"];
 
 /** The runs that pass every facet and the text. */
 export function filterRuns(runs, state, without = null) {
@@ -24,7 +26,7 @@ export function createFilters(root, app) {
     on: { input: () => state.set({ text: search.value }) },
   });
   search.value = state.text;
-  const facets = FACETS.map((name) => createFacet(name, app));
+  const facets = CHOICES.map((name) => createFacet(name, app));
   const clear = button("Clear filters", () => {
     search.value = "";
     state.set({ text: "", facets: Object.fromEntries(FACETS.map((name) => [name, []])) });

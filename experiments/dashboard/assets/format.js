@@ -29,6 +29,22 @@ export function spread(mean, std) {
   return std === null ? number(mean) : `${number(mean)} ± ${fixed(std, decimals(mean))}`;
 }
 
+/** A difference with its sign and the decimals of `beside`, or its own where that is whole. */
+export function signed(value, beside) {
+  if (!Number.isFinite(value)) return NOTHING;
+  const digits = decimals(Number.isInteger(beside) ? value : beside);
+  return (value > 0 ? "+" : value < 0 ? "−" : "") + fixed(Math.abs(value), digits);
+}
+
+/** The ends of an interval. */
+export function between(interval, show = number) {
+  return interval ? `[${interval.map(show).join(", ")}]` : NOTHING;
+}
+
+export function pValue(value) {
+  return Number.isFinite(value) ? (value < 0.001 ? "<0.001" : value.toFixed(3)) : NOTHING;
+}
+
 /** `second` - `first` with a sign and with the decimals of the first. */
 export function change(first, second) {
   if (!Number.isFinite(first) || !Number.isFinite(second)) return NOTHING;

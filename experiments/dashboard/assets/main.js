@@ -33,6 +33,7 @@ class App {
     for (const path of snapshot.removed) this.byPath.delete(path);
     for (const run of snapshot.runs) this.byPath.set(run.path, run);
     this.runs = [...this.byPath.values()];
+    this.references = snapshot.references;
     this.#styles = this.#makeStyles();
     [this.version, this.store, this.written] = [snapshot.version, snapshot.store, snapshot.written];
     this.refilter();

@@ -1,14 +1,21 @@
 // Final metrics as bars: mean and sample standard deviation over the seeds of each group, one dot a run.
 
+import { compareBars } from "./comparison.js";
 import { checkbox, element, replace, select, setOptions } from "./dom.js";
-import { number, spread, tick, words } from "./format.js";
+import { between, number, pValue, signed, spread, tick, words } from "./format.js";
 import { compare, groupRuns } from "./groups.js";
+import { ALPHA, MIN_SEEDS } from "./inference.js";
+import { describe, hasReferences, referencesOf } from "./references.js";
 import { summary } from "./statistics.js";
 import { swatch } from "./styles.js";
 import { linearTicks } from "./ticks.js";
 
 const ALL = "*";
 const FIRST = [/^test_(perplexity|accuracy)/, /^test_(?!loss)/, /^valid_(?!loss)/]; // what to show before anybody chose
+
+const INFERENCE =
+  `Intervals (95%) and paired t-tests against the baseline's group of the same setting need ${MIN_SEEDS} seeds; p (Holm) ` +
+  "is corrected for the number of groups shown that were tested against it.";
 
 export function createMetricsView(root, app) {
   const { state } = app;
@@ -24,9 +31,11 @@ export function createMetricsView(root, app) {
     (value) => state.set({ order: value }),
   );
   const zero = checkbox("bars from zero", state.fromZero, (checked) => state.set({ fromZero: checked }));
+  const baseline = select("Baseline", [], "", (value) => state.set({ baseline: value }));
+  const printed = checkbox("published figures", state.references, (checked) => state.set({ references: checked }));
   const charts = element("div", { class: "charts" });
   const note = element("p", { class: "hint" });
-  replace(root, element("div", { class: "tools" }, metric.box, order.box, zero.box), charts, note);
+  replace(root, element("div", { class: "tools" }, metric.box, order.box, baseline.box, zero.box, printed.box), charts, note);
 
   return function update() {
     const finished = app.shown.filter((run) => run.finished);
@@ -40,15 +49,19 @@ export function createMetricsView(root, app) {
       [...names.map((name) => [name, words(name)]), ...(names.length > 1 ? [[ALL, "all metrics"]] : [])],
       wanted,
     );
+    const encodings = [...new Set(finished.map((run) => run.encoding))].sort(compare);
+    const origin = encodings.includes(state.baseline) ? state.baseline : "";
+    setOptions(baseline.field, [["", "no baseline"], ...encodings.map((name) => [name, name])], origin);
+    printed.box.hidden = !hasReferences(app, finished);
     const groups = groupRuns(finished, "config");
     replace(
       charts,
-      (wanted === ALL ? names : names.filter((name) => name === wanted)).map((name) => chart(name, groups, app)),
+      (wanted === ALL ? names : names.filter((name) => name === wanted)).map((name) => chart(name, groups, origin, app)),
     );
     const left = app.shown.length - finished.length;
     note.textContent = [
       finished.length
-        ? "Mean ± sample standard deviation over the seeds of one config; a dot is one run."
+        ? `Mean ± sample standard deviation over the seeds of one config; a dot is one run. ${INFERENCE}`
         : "No finished run passes the filters.",
       left
         ? `${left.toLocaleString("en")} of the runs shown ${left === 1 ? "is" : "are"} not finished and not counted.`
@@ -59,38 +72,77 @@ export function createMetricsView(root, app) {
   };
 }
 
-function chart(name, groups, app) {
+function chart(name, groups, baseline, app) {
   const { state } = app;
-  const bars = groups
+  const measured = groups
     .map((group) => {
       const runs = group.runs.filter((run) => Number.isFinite(run.metrics[name]));
       return { ...group, runs, ...summary(runs.map((run) => run.metrics[name])) };
     })
     .filter((bar) => bar.count);
+  const bars = compareBars(measured, name, baseline);
   bars.sort((one, other) =>
     state.order === "name"
       ? compare(one.label, other.label)
       : (one.mean - other.mean) * (state.order === "low" ? 1 : -1),
   );
-  const scale = scaleOf(bars, state.fromZero);
+  const references = referencesOf(
+    app,
+    name,
+    bars.flatMap((bar) => bar.runs),
+  );
+  const columns = [
+    ["Mean ± std", ({ mean, std }) => spread(mean, std)],
+    ["Seeds", ({ count }) => String(count)],
+    ...(bars.some((bar) => bar.interval) ? [["95% interval", ({ interval }) => between(interval)]] : []),
+    ...(bars.some((bar) => bar.compared) ? differences(baseline) : []),
+  ];
+  const scale = scaleOf(bars, references, state.fromZero);
   const head = element(
     "tr",
     {},
     element("th", { scope: "col", text: "Encoding" }),
     element("th", { scope: "col", class: "track" }, element("span", { class: "unseen", text: "Bar" }), ticksOf(scale)),
-    element("th", { scope: "col", class: "number", text: "Mean ± std" }),
-    element("th", { scope: "col", class: "number", text: "Seeds" }),
+    ...columns.map(([title]) => element("th", { scope: "col", class: "number", text: title })),
   );
   return element(
     "table",
     { class: "bars", data: { metric: name } },
     element("caption", { text: words(name) }),
     element("thead", {}, head),
-    element("tbody", {}, ...bars.map((bar) => barRow(bar, name, scale, app))),
+    element("tbody", {}, ...bars.map((bar) => barRow(bar, name, scale, columns, references, app))),
+    references.length
+      ? element("tfoot", {}, ...references.map((one) => referenceRow(one, scale, columns.length)))
+      : null,
   );
 }
 
-function barRow(bar, name, scale, app) {
+/** The columns of a comparison; its numbers have the digits of the means. */
+function differences(baseline) {
+  return [
+    [`Δ ${baseline}`, ({ mean, compared }) => signed(compared?.difference, mean)],
+    ["Δ, 95% interval", ({ mean, compared }) => between(compared?.interval, (end) => signed(end, mean))],
+    ["p", ({ compared }) => pValue(compared?.pValue)],
+    ["p (Holm)", ({ compared }) => pValue(compared?.holm), ({ compared }) => compared?.holm < ALPHA],
+  ];
+}
+
+function referenceRow(one, scale, width) {
+  return element(
+    "tr",
+    { title: describe(one) },
+    element("th", { scope: "row", text: `${one.label} (printed)` }),
+    element("td", { class: "track", "aria-hidden": "true" }, element("div", { class: "bar" }, line(one, scale))),
+    element("td", { class: "number", text: spread(one.mean, one.std) }),
+    element("td", { colspan: width - 1 }),
+  );
+}
+
+function line(one, { at }) {
+  return element("div", { class: "reference", style: { left: at(one.mean) }, title: describe(one) });
+}
+
+function barRow(bar, name, scale, columns, references, app) {
   const show = () => app.state.set({ view: "runs", selected: bar.runs.map((run) => run.path) });
   return element(
     "tr",
@@ -107,17 +159,19 @@ function barRow(bar, name, scale, app) {
         on: { click: show },
       }),
     ),
-    element("td", { class: "track", "aria-hidden": "true" }, drawing(bar, name, scale, app)),
-    element("td", {
-      class: "number",
-      text: spread(bar.mean, bar.std),
-      title: `${bar.mean}${bar.std === null ? "" : ` ± ${bar.std}`}`,
-    }),
-    element("td", { class: "number", text: String(bar.count) }),
+    element("td", { class: "track", "aria-hidden": "true" }, drawing(bar, name, scale, references, app)),
+    ...columns.map(([title, text, isStrong]) =>
+      element(
+        "td",
+        { class: "number", data: { column: title } },
+        element(isStrong?.(bar) ? "strong" : "span", { text: text(bar) }),
+      ),
+    ),
   );
 }
 
-function drawing(bar, name, { at, marks }, app) {
+function drawing(bar, name, scale, references, app) {
+  const { at, marks } = scale;
   const paint = `var(${app.styleOf(bar).color})`;
   const fromZero = app.state.fromZero;
   const std = bar.std ?? 0;
@@ -125,6 +179,7 @@ function drawing(bar, name, { at, marks }, app) {
     "div",
     { class: "bar" },
     ...marks.map((value) => element("div", { class: "mark", style: { left: at(value) } })),
+    ...references.map((one) => line(one, scale)),
     fromZero && element("div", { class: "fill", style: { ...at.span(0, bar.mean), background: paint } }),
     std > 0 && element("div", { class: "whisker", style: at.span(bar.mean - std, bar.mean + std) }),
     ...bar.runs.map((run) => dot(run.metrics[name], run.label, at)),
@@ -140,8 +195,9 @@ function dot(value, label, at) {
  * An axis over everything drawn and, where bars stand on it, zero: `at` gives a value's place as a share of the width,
  * `at.span` the style of what lies between two values, `marks` the values of its ticks.
  */
-function scaleOf(bars, fromZero) {
+function scaleOf(bars, references, fromZero) {
   const ends = bars.flatMap((bar) => [bar.low, bar.high, bar.mean - (bar.std ?? 0), bar.mean + (bar.std ?? 0)]);
+  ends.push(...references.map((one) => one.mean));
   if (fromZero) ends.push(0);
   let [low, high] = [Math.min(...ends), Math.max(...ends)];
   const margin = low === high ? Math.abs(low) * 0.1 || 1 : fromZero ? 0 : (high - low) * 0.05;

@@ -6,13 +6,14 @@ import { linearTicks, logTicks } from "./ticks.js";
 
 /* global uPlot */
 const MARKERS_PER_LINE = 7;
+const REFERENCE_DASH = [2, 4];
 
 /**
  * Draw `lines` ({label, style, mean, low, high, hasBand}; low and high where any line has a band) over `abscissas`,
- * replacing what `root` held. `onCursor(index, line)` is told the abscissa under the cursor (null: none) and the line
+ * replacing what `root` held, and `references` ({mean}) as level lines. `onCursor(index, line)` is told the abscissa under the cursor (null: none) and the line
  * nearest to it. Returns {destroy, resize, moveCursor, cursorAt, zoom, show, showAll}.
  */
-export function drawLines(root, { abscissas, lines, axes, onCursor }) {
+export function drawLines(root, { abscissas, lines, references, axes, onCursor }) {
   const color = colors(root);
   const series = [{}];
   const data = [abscissas];
@@ -37,6 +38,10 @@ export function drawLines(root, { abscissas, lines, axes, onCursor }) {
       series.push({ stroke: "transparent", width: 0, spanGaps: true, points: { show: false } });
       data.push(edge);
     }
+  }
+  for (const { mean } of references) {
+    series.push({ stroke: color("--ink-soft"), width: 1.5, dash: REFERENCE_DASH, points: { show: false } });
+    data.push(abscissas.map(() => mean));
   }
   const plot = new uPlot(
     {

@@ -18,6 +18,8 @@ const DEFAULTS = {
   metric: "",
   fromZero: true,
   order: "name",
+  baseline: "none",
+  references: true,
   first: "",
   second: "",
   equal: false,

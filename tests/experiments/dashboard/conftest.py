@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from experiments.dashboard.__main__ import write_dashboard
+from experiments.dashboard.modules import join_modules
+from experiments.dashboard.page import ASSETS
 from experiments.runs.records import RunFolder
 from tests.experiments.dashboard.pages import ROPE, write
 from tests.experiments.dashboard.synthetic import write_store
@@ -34,6 +36,21 @@ def browser() -> Iterator[Any]:
         chromium = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="package")
+def call(browser: Any) -> Any:
+    """Calls a function of a module: ``call("statistics.smooth", [1, 2], 0.5)``."""
+    page = browser.new_page()
+    names = [path.stem for path in ASSETS.glob("*.js") if path.stem != "main"]
+    page.add_script_tag(content=join_modules(ASSETS, sorted(names)).replace("const modules", "window.modules", 1))
+
+    def made(name: str, *arguments: Any) -> Any:
+        module, function = name.split(".", 1)
+        return page.evaluate(f"all => modules.{module}.{function}(...all)", list(arguments))
+
+    yield made
+    page.close()
 
 
 @pytest.fixture

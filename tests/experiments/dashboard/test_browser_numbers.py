@@ -7,24 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.dashboard.modules import join_modules
-from experiments.dashboard.page import ASSETS
-
-
-@pytest.fixture(scope="module")
-def call(browser: Any) -> Any:
-    """Calls a function of a module: ``call("statistics.smooth", [1, 2], 0.5)``."""
-    page = browser.new_page()
-    names = [path.stem for path in ASSETS.glob("*.js") if path.stem != "main"]
-    page.add_script_tag(content=join_modules(ASSETS, sorted(names)).replace("const modules", "window.modules", 1))
-
-    def made(name: str, *arguments: Any) -> Any:
-        module, function = name.split(".")
-        return page.evaluate(f"all => modules.{module}.{function}(...all)", list(arguments))
-
-    yield made
-    page.close()
-
 
 def test_mean_and_sample_standard_deviation(call: Any) -> None:
     values = np.random.default_rng(0).normal(100, 5, 7).tolist()

@@ -6,6 +6,9 @@ import json
 import os
 import time
 from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
 
 from tests.experiments.dashboard.conftest import Write, rows_of
 from tests.experiments.dashboard.pages import Open, choose, column, write
@@ -119,3 +122,21 @@ def test_details_show_the_whole_record_and_give_the_focus_back(open_page: Open, 
     page.keyboard.press("Escape")
     assert not page.is_visible("dialog")
     assert page.evaluate("document.activeElement.textContent") == "lrpe_unitary"
+
+
+def test_an_address_of_single_runs_shows_these(open_page: Open, page_file: Path) -> None:
+    runs = [f"runs/alm/rope-0123abcd/seed{seed}" for seed in (1, 3)]
+    page = open_page(page_file, state=urlencode([("is.path", run) for run in runs]))
+    assert page.inner_text("#count") == "2 of 7 runs"
+    assert sorted(column(page, "Seed")) == ["1", "3"]
+    page.click("text=Clear filters")
+    assert page.inner_text("#count") == "7 runs"
+
+
+@pytest.mark.parametrize("state", ["view=nonsense", "tab=metrics", "view=", "nonsense", "view=runs&view=nonsense"])
+def test_an_address_with_an_unknown_view_shows_the_runs(open_page: Open, page_file: Path, state: str) -> None:
+    page = open_page(page_file, state=state)
+    assert page.get_attribute("#tab-runs", "aria-selected") == "true"
+    assert page.is_visible("table.runs")
+    page.click("#tab-metrics")
+    assert page.is_visible(".bars")
