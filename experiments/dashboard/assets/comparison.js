@@ -10,8 +10,12 @@ const OWN = new Set(["encoding", "seed", "identity", "name"]); // what differs b
  * data, profile, protocol and task; null where there is none. Holm's correction is over the groups of one baseline.
  */
 export function compareBars(bars, metric, baseline) {
+  const origins = Map.groupBy(
+    bars.filter((bar) => bar.encoding === baseline),
+    settingOf,
+  );
   const found = bars.map((bar) => {
-    const alike = bars.filter((other) => other.encoding === baseline && settingOf(other) === settingOf(bar));
+    const alike = origins.get(settingOf(bar)) ?? [];
     const origin = alike.length === 1 && alike[0].key !== bar.key ? alike[0] : null;
     const interval = meanInterval(bar.runs.map((run) => run.metrics[metric]));
     const compared = origin && compareSeeds(bySeed(bar, metric), bySeed(origin, metric));
