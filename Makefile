@@ -41,7 +41,7 @@ $(READY): pyproject.toml constraints.txt
 
 .PHONY: demo
 demo: $(READY) ## the main job: train five encodings on embedded text, print the table (minutes, CPU)
-	$(BIN)/python -m experiments.table table=alm profile=demo tracker=offline $(ARGS)
+	$(BIN)/python -m experiments.table table=alm profile=demo tracker=disabled $(ARGS)
 
 PYTEST = $(BIN)/python -m pytest -n 2 --dist worksteal
 

@@ -18,8 +18,8 @@ from experiments.config import compose
 from experiments.engine.families import family_of
 from experiments.engine.families.imagenet.dataset import TrainingImages
 from experiments.engine.families.imagenet.transforms import Augmentation
-from experiments.engine.run import quiet
 from experiments.util.errors import UserError, exit_on_user_error
+from experiments.util.log import set_up
 
 SECONDS = 15.0
 WARM_UP = 2  # batches before the clock starts: processes start, files come into the cache
@@ -51,7 +51,7 @@ def measure(overrides: list[str]) -> tuple[int, float]:
 
 
 def main() -> None:
-    quiet()
+    set_up()
     images, seconds = measure(sys.argv[1:])
     print(f"{images / seconds:,.0f} images/s ({images:,} images in {seconds:.1f} s)")
 

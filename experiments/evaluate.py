@@ -67,9 +67,7 @@ def main() -> None:
     _refuse_beyond_positions(arguments, lengths)
     from experiments.engine import checkpoints
     from experiments.engine.families import family_of_checkpoint
-    from experiments.engine.run import quiet
 
-    quiet()
     checkpoints.install()
     family = family_of_checkpoint(path)
     own_options(family.name, arguments)

@@ -56,9 +56,7 @@ def main() -> None:
     from experiments.engine import checkpoints
     from experiments.engine.distributed import find_context
     from experiments.engine.families.imagenet.inspection import inspect
-    from experiments.engine.run import quiet
 
-    quiet()
     checkpoints.install()
     found = inspect(
         path,

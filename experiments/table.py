@@ -11,7 +11,6 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -24,7 +23,7 @@ from experiments.launch.slurm.executor import SlurmExecutor
 from experiments.launch.slurm.script import sbatch_options
 from experiments.launch.slurm.settings import slurm_settings
 from experiments.launch.tasks import Task
-from experiments.runs.records import Record, RunFolder
+from experiments.runs.records import RunFolder
 from experiments.tables.aggregate import Results
 from experiments.tables.dry_run import plan_lines
 from experiments.tables.files import write_table
@@ -39,10 +38,7 @@ from experiments.tables.runner import Failure, run_tasks
 from experiments.tables.siblings import load_siblings
 from experiments.tables.spec import load_table
 from experiments.tables.terminal import print_grid
-from experiments.tracking.tracker import offline_segments
 from experiments.util.errors import exit_on_user_error
-
-SHOWN_RUNS = 6  # a demo's; a longer list hides the table above it
 
 
 def main(
@@ -150,7 +146,9 @@ def _show(plan: Plan, console: Console) -> None:
     _say(console, "\nwritten to:")
     for path in written:
         _say(console, f"  {path}")
-    _say_offline_runs(records, plan, console)
+    if "tracker=offline" in plan.request.overrides:
+        filters = f"experiment={plan.spec.experiment} status=finished results={plan.results}"
+        _say(console, f"\nsend the runs to wandb: python -m experiments.runs upload {filters}")
 
 
 def _series(results: Results) -> list[Series]:
@@ -161,21 +159,6 @@ def _series(results: Results) -> list[Series]:
             if runs := line.records[protocol]:
                 series.append(Series(label, [RunFolder(record.folder).history() for record in runs]))
     return series
-
-
-def _say_offline_runs(records: Sequence[Record], plan: Plan, console: Console) -> None:
-    segments = [segment for record in records for segment in offline_segments(record.folder)]
-    if not segments:
-        return
-    _say(console, "\nwandb runs kept offline:")
-    for segment in segments[:SHOWN_RUNS]:
-        _say(console, f"  {segment}")
-    listed = shlex.join(str(segment) for segment in segments)
-    if len(segments) > SHOWN_RUNS:
-        _say(console, f"  and {len(segments) - SHOWN_RUNS} more")
-        every = Path("runs", plan.spec.experiment, "*", "seed*", "wandb", "offline-run-*")
-        listed = f"{shlex.quote(str(plan.results))}/{every}"
-    _say(console, f"send them: wandb sync {listed}")
 
 
 def _say(console: Console, text: str) -> None:

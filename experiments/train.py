@@ -17,6 +17,7 @@ from experiments.launch.early_signals import exit_on_signals, leave
 if __name__ == "__main__":
     exit_on_signals()  # before the imports that take seconds
 
+import logging
 import os
 import signal
 import sys
@@ -37,8 +38,11 @@ from experiments.runs.locks import InUse
 from experiments.runs.records import RunFolder, shown_metrics
 from experiments.runs.shorter import note
 from experiments.tracking.names import check_environment
+from experiments.util import log
 from experiments.util.console import print_with_replacement
 from experiments.util.errors import UserError
+
+LOGGER = logging.getLogger("experiments.train")
 
 
 def run(config: DictConfig) -> int:
@@ -79,6 +83,7 @@ def open_key(word: str) -> str:
 
 @hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")
 def _hydra_main(config: DictConfig) -> None:
+    log.set_up()  # a process that a launcher started has not been through main()
     message = ""
     if submitit_jobs.in_job():
         submitit_jobs.take_signals()
@@ -103,6 +108,7 @@ def _hydra_main(config: DictConfig) -> None:
 
 def main() -> None:
     print_with_replacement()
+    log.set_up()
     os.environ.setdefault("HYDRA_FULL_ERROR", "0")
     try:
         # hydra's parser takes -m before the overrides only; a person may write it anywhere
@@ -124,7 +130,7 @@ def main() -> None:
     try:
         _hydra_main()
     except KeyboardInterrupt:  # reaches here where a launcher waited for its workers
-        print("stopped; the same command goes on from the last checkpoints", file=sys.stderr)
+        LOGGER.info("stopped; the same command goes on from the last checkpoints")
         raise SystemExit(130) from None
 
 

@@ -24,7 +24,7 @@ DISTRIBUTIONS = {
 # Imported by name at run time: Hydra finds launchers, pandas a writer, and so on.
 PLUGINS = {
     "hydra-joblib-launcher", "hydra-submitit-launcher", "submitit", "flash-linear-attention", "rotary-embedding-torch",
-    "transformers", "pytest", "pytest-xdist", "pytest-cov", "pyright", "ruff", "playwright", "hypothesis",
+    "transformers", "pytest", "pytest-xdist", "pytest-cov", "psutil", "pyright", "ruff", "playwright", "hypothesis",
     "mkdocs-material",
 }  # fmt: skip
 BRITISH = re.compile(

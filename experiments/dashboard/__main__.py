@@ -12,6 +12,7 @@ Keys:
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections import Counter
@@ -30,6 +31,8 @@ from experiments.util.files import write_atomically
 
 PORT = 8265
 TITLE = "lrpe runs"
+
+LOGGER = logging.getLogger("experiments.dashboard")
 
 
 @dataclass
@@ -86,7 +89,7 @@ def main() -> int:
     print(f"{len(store.runs):,} runs ({said}) -> {out} ({out.stat().st_size / 2**20:.1f} MiB)")
     for run in store.runs.values():
         for problem in run.problems:
-            print(f"warning: {problem}", file=sys.stderr)
+            LOGGER.warning(problem)
     return 0
 
 

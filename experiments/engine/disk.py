@@ -15,8 +15,8 @@ from experiments.util.errors import UserError, remedy_of
 # end wrote it, and the one that is being written. A name more for the same checkpoint is a hard link and takes no room.
 CHECKPOINTS_AT_ONCE = 3
 CHECKPOINT_OVERHEAD = 1 << 18  # fairseq's config, meters and the archive's index
-ROW_BYTES = 1 << 11  # of history.jsonl and wandb's file together
-# A run stops while it can still say so: wandb drops what its disk does not take, without a word.
+ROW_BYTES = 1 << 11  # of history.jsonl
+# A run stops while its record can still be closed.
 RESERVE = 1 << 20
 
 

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from experiments.engine import checkpoints
 from experiments.engine.families import family_of
-from experiments.engine.run import quiet
 from experiments.util.errors import UserError
 from experiments.util.plain_yaml import read_mapping
 from lrpe.encodings.base import Encoding
@@ -23,7 +22,6 @@ def trained_kernels(folder: Path, distances: int) -> Tensor:
     Raises:
         UserError: the config, the data or the checkpoint cannot be read, or does not fit the others.
     """
-    quiet()
     encodings = trained_encodings(folder)
     if not encodings:
         raise UserError(f"the model of {folder} has no positional encoding in its attention")

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import copy
-import logging
 import statistics
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -16,10 +12,10 @@ from fairseq_cli.train import main as fairseq_main
 from omegaconf import DictConfig
 
 from experiments.engine import checkpoints, nonfinite, optimizer  # noqa: F401 - the optimizer registers itself
-from experiments.engine.patches import LOGGER
 from experiments.engine.progress import MFU, Row, RunProgress
 from experiments.engine.signals import Stopping
 from experiments.engine.tf32 import matrix_products
+from experiments.util.log import log_to
 
 
 def train(
@@ -63,46 +59,3 @@ def median_utilization(rows: list[Row]) -> float | None:
     """Median share of the devices' peak over the log intervals of a history."""
     shares = [row[MFU] for row in rows if row.get(MFU)]
     return statistics.median(shares) if shares else None
-
-
-def quiet() -> None:
-    """fairseq and hydra set up logging to the terminal when imported; ours is the progress line, and their lines go to
-    ``train.log``. A library's log that cannot be written prints no traceback either."""
-    logging.raiseExceptions = False
-    root = logging.getLogger()
-    root.handlers[:] = []
-    root.setLevel(logging.WARNING)
-
-
-@contextmanager
-def log_to(path: Path) -> Iterator[None]:
-    """fairseq's many log lines go to a file; warnings and errors stay visible through exceptions."""
-    root = logging.getLogger()
-    previous, level = root.handlers[:], root.level
-    handler = _LogFile(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s | %(levelname)s | %(name)s | %(message)s"))
-    root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)
-    LOGGER.setLevel(logging.INFO)
-    logging.captureWarnings(True)
-    try:
-        yield
-    finally:
-        LOGGER.setLevel(logging.WARNING)
-        logging.captureWarnings(False)
-        root.handlers[:] = previous
-        root.setLevel(level)
-        handler.close()
-
-
-class _LogFile(logging.FileHandler):
-    """A log whose disk fails the run, as its other files do, instead of printing a traceback a line."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        if isinstance(sys.exception(), OSError):
-            raise
-        super().handleError(record)
-
-    def close(self) -> None:
-        with suppress(OSError):  # every line was flushed; the one that could not be has been said
-            super().close()

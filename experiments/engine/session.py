@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -19,7 +20,7 @@ from experiments.engine.distributed import DistributedContext, arithmetic_of, en
 from experiments.engine.families import family_of
 from experiments.engine.plan import Plan, make_plan
 from experiments.engine.progress import MFU, Row, RunProgress, peak_memory
-from experiments.engine.run import median_speed, median_utilization, quiet, train
+from experiments.engine.run import median_speed, median_utilization, train
 from experiments.engine.signals import Interrupted, Stopping
 from experiments.engine.translate import fairseq_config
 from experiments.launch.command import repeatable_command
@@ -27,10 +28,12 @@ from experiments.launch.exit_codes import REQUEUE
 from experiments.launch.submitit_jobs import requeue
 from experiments.runs.expected import Watch
 from experiments.runs.provenance import build_manifest
-from experiments.runs.records import CLOSING_FIELDS, RunFolder, shown_metrics
+from experiments.runs.records import RunFolder, shown_metrics
 from experiments.tracking.tracker import Tracker
 from experiments.util.cards import find_card
 from experiments.util.errors import UserError
+
+LOGGER = logging.getLogger(__name__)
 
 
 def train_run(config: DictConfig, folder: Path, wait: bool = False) -> int:
@@ -45,7 +48,6 @@ def train_run(config: DictConfig, folder: Path, wait: bool = False) -> int:
     Raises:
         UserError: a user-fixable problem that keeps this run from starting.
     """
-    quiet()
     for required in family_of(config).requirements(config):
         where = run_directory(required)
         record = RunFolder(where).load()
@@ -140,18 +142,15 @@ def _train(
     )
     stopping = Stopping()
     with ExitStack() as stack:
-        tracker = stack.enter_context(
-            Tracker.start(config.tracker.mode, runs, OmegaConf.to_container(config, resolve=True), runs.load(), start)
-        )
-
+        tracker = stack.enter_context(Tracker.start(config.tracker.mode, runs))
         watch = Watch(config, identity(config))
 
         def record(row: Row) -> None:
             check_reserve(runs.path)
             runs.append(row)
-            tracker.log(row)
+            tracker.check()
             if complaint := watch.complaint(row):
-                print(f"warning: {complaint}", file=sys.stderr)
+                LOGGER.warning(complaint)
 
         progress.record = record
         stack.enter_context(stopping.on_signals())
@@ -165,20 +164,16 @@ def _train(
         except Interrupted as stop:
             progress.close()
             _close(runs, plan, progress, "interrupted", f"stopped by {stop}")
-            tracker.fail(str(stop), status="interrupted")
-            print(f"{name}: stopped at update {progress.update:,}; the same command resumes it", file=sys.stderr)
+            LOGGER.info("%s: stopped at update %s; the same command resumes it", name, f"{progress.update:,}")
             raise
         except Exception as error:
             stopping.closing()
             progress.close()
             with suppress(OSError):  # a disk that fails takes no record either: the next start closes the segment
                 _close(runs, plan, progress, "failed", f"{type(error).__name__}: {error}")
-            tracker.fail(str(error))
             raise
         stopping.closing()
-        finished = _close(runs, plan, progress, "finished", None, metrics)
-        shown = ("metrics", "parameters", "wall_seconds", "updates", *CLOSING_FIELDS)
-        tracker.finish({key: finished[key] for key in shown if key in finished})
+        _close(runs, plan, progress, "finished", None, metrics)
     print(f"{name}: {shown_metrics(metrics)} -> {runs.path}")
     return 0
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
+LOGGER = logging.getLogger(__name__)
 AMPERE = (8, 0)  # the compute capability of the first GPUs that have TF32
 
 
@@ -21,7 +22,7 @@ def matrix_products(precision: str) -> Iterator[None]:
     """
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     if precision == "tf32" and not is_available():
-        print("warning: recipe.precision=tf32: this device has no TF32; it multiplies in float32", file=sys.stderr)
+        LOGGER.warning("recipe.precision=tf32: this device has no TF32; it multiplies in float32")
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
     try:

@@ -5,6 +5,7 @@ A signal to the sweep is passed on to every run, each of which writes a checkpoi
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -16,6 +17,8 @@ from experiments.launch.exit_codes import REQUEUE, SIGNALLED, code_after, was_st
 from experiments.launch.processes import Children, Stopped, stopping_on_signals
 from experiments.launch.sweep import JOB_FOLDER
 from experiments.util.hardware import available_cores
+
+LOGGER = logging.getLogger(__name__)
 
 
 def run_all(jobs: Sequence[tuple[Path, Sequence[str]]], at_once: int) -> list[int]:
@@ -48,7 +51,7 @@ def run_all(jobs: Sequence[tuple[Path, Sequence[str]]], at_once: int) -> list[in
         except Stopped as stopped:
             pool.shutdown(wait=False, cancel_futures=True)
             children.stop(stopped.number)
-            print("stopped; the same command goes on from the last checkpoints", file=sys.stderr)
+            LOGGER.info("stopped; the same command goes on from the last checkpoints")
             raise SystemExit(code_after(stopped.number)) from None
     codes = [future.result() for future in waiting]
     if stopped_runs := [code for code in codes if was_stopped(code)]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from experiments.runs.records import RunFolder
 from experiments.util.files import write_atomically
 from experiments.util.hardware import available_cores, gpu_names
 
+LOGGER = logging.getLogger(__name__)
 FAILURE, ELSEWHERE = "failed.json", "elsewhere.json"
 JOB_FOLDER = "LRPE_SWEEP_JOB"  # set for a run that the launcher `parallel` starts: its folder in the sweep's
 RESOURCES: dict[str, dict[str, int | None]] = {
@@ -59,7 +60,7 @@ def note_failure(code: int, message: str) -> None:
 
 def note_elsewhere(error: InUse) -> None:
     """Leave word that another process trains the job's run, and say so."""
-    print(f"{error.path} is in use by {error.by}; the sweep goes on, and waits for it at its end", file=sys.stderr)
+    LOGGER.info("%s is in use by %s; the sweep goes on, and waits for it at its end", error.path, error.by)
     _note(ELSEWHERE, code=2, message=f"{error.by} left it unfinished", folder=str(error.path))
 
 
@@ -84,11 +85,12 @@ class Summary(Callback):
         failures = [*_notes(folder, FAILURE), *left]
         if not failures:
             return
-        print(f"\n{len(failures)} runs of this sweep failed; the same command retries them:", file=sys.stderr)
+        lines = [f"{len(failures)} runs of this sweep failed; the same command retries them:"]
         for failure in failures:
             reason = failure["message"].removeprefix("error: ") or f"exit code {failure['code']}"
             own = [word for word in failure["overrides"] if word not in config.hydra.overrides.task]
-            print(f"  {' '.join(own)}: {reason}", file=sys.stderr)
+            lines.append(f"  {' '.join(own)}: {reason}")
+        LOGGER.error("\n".join(lines))
         raise SystemExit(1)
 
 

@@ -1,4 +1,4 @@
-"""The store of runs: list, show, compare, prune, export and verify (``python -m experiments.runs --help``).
+"""The store of runs: list, show, compare, prune, export, upload and verify (``python -m experiments.runs --help``).
 
 In Python: ``experiments.runs.frame("results")`` is a pandas table of all runs.
 """

@@ -5,6 +5,7 @@
     python -m experiments.runs compare RUN RUN
     python -m experiments.runs prune [yes=true]           failed and dead runs; only lists them without yes=true
     python -m experiments.runs export [out=runs.csv]      one row a run; in Python: experiments.runs.frame("results")
+    python -m experiments.runs upload                     send to wandb what it lacks of each run; safe to repeat
     python -m experiments.runs verify                     recompute identities and checksums; exit code 1 on a problem
 
 RUN is a run's folder, an encoding and a seed (rope/1), or the beginning of an identity (1a2b, 1a2b/seed2).
@@ -24,7 +25,7 @@ from typing import Any
 
 from rich.console import Console
 
-from experiments.runs import comparison, dataframe, listing, pruning, showing, verification
+from experiments.runs import comparison, dataframe, listing, pruning, showing, upload, verification
 from experiments.runs.selection import Selection
 from experiments.util.arguments import parse
 from experiments.util.console import make_console
@@ -46,6 +47,7 @@ COMMANDS = {
     "compare": Command(Selection, lambda left, right, *rest: comparison.compare_runs((left, right), *rest), 2),
     "prune": Command(pruning.Arguments, pruning.prune_runs),
     "export": Command(dataframe.Arguments, dataframe.export_runs),
+    "upload": Command(Selection, upload.upload_runs),
     "verify": Command(Selection, verification.verify_runs),
 }
 

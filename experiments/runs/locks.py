@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 from data_prep.core.locks import Held, holder_of, is_locked, locked
 from experiments.util.errors import UserError
 
+LOGGER = logging.getLogger(__name__)
 PATIENCE_SECONDS = 1.0  # is_held() takes a lock for a moment; whoever wants to hold it outlasts that
 
 
@@ -33,7 +34,7 @@ def hold(path: Path, wait: bool = False) -> Iterator[None]:
     """
 
     def say(by: str) -> None:
-        print(f"{path} is in use by {by}; waiting for it", file=sys.stderr, flush=True)
+        LOGGER.info("%s is in use by %s; waiting for it", path, by)
 
     held = locked(lock_file(path), holder_file(path), patience=PATIENCE_SECONDS, wait=say if wait else None)
     with ExitStack() as stack:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from experiments.config.compose import CONF
 from experiments.runs.store import STATES, StoredRun, scan
 from experiments.util.errors import UserError, nearest
 
@@ -62,6 +61,8 @@ def _check(key: str, wanted: Sequence[str], runs: Sequence[StoredRun]) -> None:
     if key == "status":
         known = set(STATES)
     else:
+        from experiments.config.compose import CONF  # torch, which whoever only reads a store does not need
+
         known = {run.keys[key] for run in runs} | {path.stem for path in (CONF / key).glob("*.yaml")}
     for word in wanted:
         if not any(fnmatchcase(value, word) for value in known):

@@ -1,8 +1,9 @@
-"""Starting wandb so that it asks nothing and prints nothing, in limited time."""
+"""What wandb is told before it starts: where, as whom, and how long it is waited for."""
 
 from __future__ import annotations
 
 import math
+import netrc
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,10 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from experiments.util.errors import UserError, nearest
-from experiments.util.secrets import mask_config
 
+NO_ACCOUNT = (
+    "this needs an account on wandb: run  wandb login  or set WANDB_API_KEY (for a server of your own also "
+    "WANDB_BASE_URL)"
+)
 _FROM_ENVIRONMENT = {
     "online": "wandb", "run": "wandb", "shared": "wandb", "offline": "offline", "dryrun": "offline",
     "disabled": "disabled",
@@ -22,7 +27,7 @@ _FROM_ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Limits:
-    """How many seconds wandb is waited for: to start a run or take a row, and to send the rest at the end."""
+    """Seconds that wandb is waited for: to answer, and to take the rest at the end of a run."""
 
     start: float = 30.0
     finish: float = 30.0
@@ -32,7 +37,7 @@ class Limits:
         """What ``WANDB_INIT_TIMEOUT`` and ``WANDB_FINISH_TIMEOUT`` say.
 
         Raises:
-            UserError: one is no number of seconds above 0.
+            UserError: one is not a number of seconds above 0.
         """
         return cls(_seconds("WANDB_INIT_TIMEOUT", cls.start), _seconds("WANDB_FINISH_TIMEOUT", cls.finish))
 
@@ -59,55 +64,48 @@ def mode_from_environment() -> str | None:
     return _FROM_ENVIRONMENT[word]
 
 
-def check_settings(wandb: ModuleType) -> None:
-    """Refuse what wandb cannot use.
+def import_wandb() -> ModuleType:
+    """wandb, which prints and asks nothing.
 
     Raises:
         UserError: an environment variable or a settings file of wandb has a value that it refuses.
     """
+    os.environ.setdefault("WANDB_SILENT", "true")
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # it prints, and waits, where no server can be reached
+    import wandb
     from pydantic import ValidationError
 
     try:
-        wandb.setup()
+        _ = wandb.setup().settings
     except wandb.errors.UsageError as error:
         raise UserError(f"wandb refuses its settings: {error}; correct the WANDB_* variables") from None
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]  # what was given may be a secret
+        first = error.errors(include_url=False, include_input=False)[0]  # the input may be a secret
         raise UserError(f"WANDB_{str(first['loc'][0]).upper()}: {first['msg']}; correct or unset it") from None
+    return wandb
 
 
 def has_credentials(wandb: ModuleType) -> bool:
     """Whether wandb would log in without asking; the network is not used."""
-    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
-        return True
-    from wandb.sdk.lib import wbauth
-
     settings = wandb.setup().settings
-    try:
-        return bool(settings.api_key or wbauth.read_netrc_auth(host=settings.base_url))
-    except wandb.errors.Error:
-        return False
+    if settings.api_key or settings.identity_token_file:
+        return True
+    files = [os.environ["NETRC"]] if os.environ.get("NETRC") else ["~/.netrc", "~/_netrc"]
+    for file in files:
+        with suppress(OSError, netrc.NetrcParseError):
+            if netrc.netrc(Path(file).expanduser()).authenticators(urlsplit(settings.base_url).netloc):
+                return True
+    return False
 
 
-def init_run(
-    wandb: ModuleType,
-    folder: Path,
-    config: Mapping[str, Any],
-    record: Mapping[str, Any],
-    run_id: str,
-    limits: Limits,
-    online: bool,
-) -> Any:
-    """``wandb.init`` with everything explicit: name, group, tags, job type, the whole config without secrets."""
-    run, tracker = record["run"], config.get("tracker") or {}
-    folder.mkdir(parents=True, exist_ok=True)
-    settings = wandb.Settings(
+def run_settings(wandb: ModuleType, limits: Limits) -> Any:
+    """wandb's settings for a run: silent, bounded, and without what the manifest records, secrets masked."""
+    return wandb.Settings(
         silent=True,
         console="off",
         init_timeout=limits.start,
         finish_timeout=limits.finish,
         finish_timeout_raises=True,
-        # The manifest records all this, and without the secrets that a command line may hold.
         x_disable_meta=True,
         x_disable_machine_info=True,
         x_disable_stats=True,
@@ -117,19 +115,15 @@ def init_run(
         symlink=False,
         use_dot_wandb=False,
     )
+
+
+def description(record: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Name, group and tags of a run, as ``wandb.init`` takes them."""
+    run = record["run"]
     tags = (run["experiment"], run["encoding"], run["protocol"], run["profile"], (config.get("data") or {}).get("name"))
-    return wandb.init(
-        project=tracker.get("project") or "lrpe",
-        entity=tracker.get("entity"),
-        dir=str(folder),
-        id=run_id,
-        name=run["name"],
-        group=f"{run['experiment']}/{run['encoding']}",
-        tags=[str(tag)[:64] for tag in dict.fromkeys(tags) if tag],
-        job_type="train",
-        config=mask_config(config),
-        mode="online" if online else "offline",
-        resume="allow" if online else None,
-        reinit="finish_previous",
-        settings=settings,
-    )
+    return {
+        "name": run["name"],
+        "group": f"{run['experiment']}/{run['encoding']}",
+        "tags": [str(tag)[:64] for tag in dict.fromkeys(tags) if tag],
+        "job_type": "train",
+    }

@@ -41,9 +41,11 @@ def nearest(word: str, choices: Iterable[str]) -> str:
 def exit_on_user_error(main: Callable[[], int | None]) -> NoReturn:
     """Run an entry point; a :class:`UserError`, or a disk that refuses to be written, becomes one message on standard
     error and exit code 2."""
+    from experiments.util import log
     from experiments.util.console import print_with_replacement
 
     print_with_replacement()
+    log.set_up()
     try:
         code = main()
     except UserError as error:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
+
+LOGGER = logging.getLogger(__name__)
 
 
 def hardware() -> dict[str, Any]:
@@ -46,6 +48,6 @@ def _output(*command: str) -> str | None:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.SubprocessError) as error:
         if isinstance(error, subprocess.TimeoutExpired):
-            print(f"warning: {command[0]} did not answer; its part of the manifest stays empty", file=sys.stderr)
+            LOGGER.warning("%s did not answer; its part of the manifest stays empty", command[0])
         return None
     return done.stdout.strip()

@@ -3,8 +3,8 @@
     python -m experiments.wandb_report [results=results] [project=lrpe] [entity=TEAM]
 
 Panels follow the finished runs below `results`: curves grouped by encoding with the range over seeds as a band, bars of
-the final metrics, and a table of means and deviations. The runs themselves come from tracking (tracker=wandb, or
-`wandb sync` of offline ones). What was created is remembered in <results>/wandb_views.json and updated next time.
+the final metrics, and a table of means and deviations. The runs themselves come from tracking (tracker=wandb) or from
+`python -m experiments.runs upload`. What was created is remembered in <results>/wandb_views.json and updated next time.
 
 Keys:
     project    wandb's project                                                   [lrpe]
@@ -24,18 +24,14 @@ from typing import Any
 
 from experiments.figures.groups import group_runs
 from experiments.runs import Selection
-from experiments.tracking.setup import has_credentials
+from experiments.tracking.setup import NO_ACCOUNT, has_credentials, import_wandb
 from experiments.util.arguments import parse
 from experiments.util.errors import UserError, exit_on_user_error
 from experiments.util.files import write_atomically
 
 MEMORY = "wandb_views.json"
 GONE = (ValueError, TypeError, LookupError)  # what wandb-workspaces raises for a view that was deleted
-NO_ACCOUNT = (
-    "this needs an account on wandb: run  wandb login  or set WANDB_API_KEY (for a server of your own also "
-    "WANDB_BASE_URL), then the same command. Without one,  python -m experiments.runs list  and make figures show the "
-    "same runs"
-)
+ELSEWHERE = "Without one,  python -m experiments.runs list  and make figures show the same runs"
 
 
 @dataclass
@@ -54,11 +50,9 @@ def main(words: Sequence[str]) -> int:
     settings = group_runs(arguments.runs())
     if not settings:
         raise UserError(f"no such finished run below {arguments.results}/runs: there is nothing to make panels of")
-    os.environ.setdefault("WANDB_SILENT", "true")
-    import wandb
-
+    wandb = import_wandb()
     if not has_credentials(wandb):
-        raise UserError(NO_ACCOUNT)
+        raise UserError(f"{NO_ACCOUNT}. {ELSEWHERE}")
     from experiments.wandb_report import panels  # its packages ask for an account
 
     entity = arguments.entity or os.environ.get("WANDB_ENTITY") or _asked(lambda: wandb.Api().default_entity)

@@ -7,12 +7,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from experiments.tracking.rows import as_wandb_row
-from experiments.util.files import FIELD, file_checksum, read_history, record_checksum
+from experiments.util.files import FIELD, file_checksum, record_checksum
 from tests.experiments.conftest import TINY, TINY_BLM, TINY_GLUE
 from tests.experiments.engine.imagenet.conftest import TINY as TINY_IMAGENET
 from tests.experiments.engine.support import curve_of, record_of, same_weights, weights_of
-from tests.experiments.tracking.test_tracking import read_segment
 
 ENCODING = "encoding=lrpe_unitary_learned"
 FAMILIES = {
@@ -21,11 +19,6 @@ FAMILIES = {
     "glue": [*TINY_GLUE, ENCODING, "task=rte"],
     "imagenet": [*TINY_IMAGENET, ENCODING],
 }
-
-
-def tracked(words: Sequence[str]) -> list[str]:
-    """The same run, followed by wandb without a server."""
-    return [word.replace("tracker=disabled", "tracker=offline") for word in words]
 
 
 def epoch_ends(rows: Sequence[dict[str, Any]]) -> list[int]:
@@ -44,12 +37,3 @@ def assert_equal(broken: Path, unbroken: Path) -> None:
     for name in ("checkpoint_last.pt", "checkpoint_best.pt"):
         assert same_weights(weights_of(broken, name), weights_of(unbroken, name))
     assert not [path for path in broken.rglob("*") if path.name.endswith(".tmp") or ".partial-" in path.name]
-
-
-def assert_whole_in_wandb(folder: Path) -> None:
-    """The one segment that ``wandb sync`` would send has every row of the history, once and in order."""
-    expected: dict[int, dict[str, Any]] = {}
-    for row in read_history(folder / "history.jsonl"):
-        expected.setdefault(row["update"], {}).update(as_wandb_row(row))
-    rows = [{name: value for name, value in row.items() if not name.startswith("_")} for row in read_segment(folder)[1]]
-    assert rows == list(expected.values())

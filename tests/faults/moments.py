@@ -31,6 +31,7 @@ from experiments.engine.progress import RunProgress
 from experiments.engine.signals import Stopping
 from experiments.runs.records import RunFolder
 from experiments.util.errors import UserError
+from experiments.util.log import set_up
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload([__name__])
@@ -176,6 +177,8 @@ def _run(config: DictConfig, environment: Mapping[str, str], log: Path, fault: F
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
     os.environ.update(environment)
+    logging.getLogger().handlers.clear()  # fairseq was imported before the command could set up logging
+    set_up()
     multiprocessing.set_start_method("fork", force=True)  # of data loaders: a process of its own has it
     if fault is not None:
         fault.wait()

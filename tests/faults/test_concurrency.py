@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import traceback
@@ -12,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from experiments import table, train
-from experiments.engine.run import quiet
 from experiments.runs.records import Record, RunFolder, find_runs
 from experiments.util.errors import exit_on_user_error
 from experiments.util.files import FIELD, file_checksum, record_checksum
@@ -70,7 +70,7 @@ def _start_eight(
     main: Callable[[Sequence[str]], None], words: Sequence[str], settings: Mapping[str, str], results: Path
 ) -> None:
     os.environ.update(settings)
-    quiet()  # fairseq's import has set up logging, which a table's process does without
+    logging.getLogger().handlers.clear()  # fairseq's import has set up logging, which a table's process does without
     children = [_fork(main, words, results / f"printed{number}.txt") for number in range(PROCESSES)]
     (results / "codes.json").write_text(json.dumps([_ended(child) for child in children]))
 

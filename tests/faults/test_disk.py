@@ -18,7 +18,7 @@ from tests.experiments.conftest import only_run
 from tests.experiments.engine.support import record_of
 from tests.faults.counts import Tally
 from tests.faults.disks import FullDisk, Peak, checksums, fill, make_room, remount, small_disk
-from tests.faults.families import FAMILIES, assert_equal, assert_whole_in_wandb, tracked
+from tests.faults.families import FAMILIES, assert_equal
 from tests.faults.moments import Command, Moment
 
 WORDS = [*FAMILIES["alm"], "recipe.max_update=16"]  # rows for more than a page
@@ -50,7 +50,7 @@ def refusal(command: Command) -> str:
 def assert_survives_a_full_disk(
     place: str, update: int, saved: int, unbroken: Path, data: Path, disk: Path, tmp_path: Path, tally: Tally
 ) -> None:
-    command = Command(tracked(WORDS), data, tmp_path)
+    command = Command(WORDS, data, tmp_path)
     folder = run_directory(command.config)
     full = FullDisk(place, update, disk=disk, noted=tmp_path / "checksums.json")
     with tally(f"full disk, {place}"):
@@ -66,7 +66,6 @@ def assert_survives_a_full_disk(
         make_room(disk)
         command.ends_with(0)
         assert_equal(folder, unbroken)
-        assert_whole_in_wandb(folder)
 
 
 def test_a_disk_full_in_a_checkpoint_keeps_the_one_before(
@@ -87,7 +86,7 @@ def test_a_disk_full_in_a_checkpoint_keeps_the_one_before(
         ("in a log line", 7, 4),
         ("in a checkpoint", 4, 0),
         ("in a checkpoint", 16, 12),
-        ("in an update", 5, 4),  # the next to write is wandb, which would say nothing of it
+        ("in an update", 5, 4),
         ("in validation", 8, 4),
     ],
 )

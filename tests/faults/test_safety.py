@@ -204,6 +204,6 @@ def test_planted_secrets_reach_no_file_and_no_terminal(
             said += [done.stdout, done.stderr]
         assert not [text for text in said if PLANTED in text]
         found = [path for path in results.rglob("*") if path.is_file() and PLANTED.encode() in path.read_bytes()]
-        names = {path.suffix if path.suffix == ".wandb" else path.name for path in results.rglob("*")}
-        assert {"record.json", "config.yaml", "history.jsonl", "train.log", "manifest.json", ".wandb"} <= names
+        names = {path.name for path in results.rglob("*")}
+        assert {"record.json", "config.yaml", "history.jsonl", "train.log", "manifest.json"} <= names
         assert not found, json.dumps([str(path) for path in found], indent=1)

@@ -65,7 +65,6 @@ class Workshop:
         if words["encoding"] in self.broken:
             folder.close("failed", to_update=20, error="ValueError: it broke")
             return 1
-        (where.folder / "wandb" / "offline-run-1-x").mkdir(parents=True)
         metrics = {"valid_perplexity": perplexity, "test_perplexity": perplexity + 1, "unigram_perplexity": 987.6}
         folder.close("finished", to_update=20, metrics=metrics, tokens_per_second=1234.0)
         return 0
