@@ -72,6 +72,15 @@ class Account:
         said = self.ended(process)
         return process.returncode, said
 
+    def said(self, process: subprocess.Popen[str], text: str) -> str:
+        """The lines of a command that goes on, up to the one that has ``text``."""
+        assert process.stdout is not None
+        lines: list[str] = []
+        while not lines or text not in lines[-1]:
+            lines.append(process.stdout.readline())
+            assert lines[-1], f"it ended: {''.join(lines)}"
+        return "".join(lines)
+
     def ended(self, process: subprocess.Popen[str], code: int | None = None) -> str:
         """Wait for a command's end, with ``code`` where one is given; what it said."""
         try:

@@ -50,22 +50,19 @@ def test_a_sweep_names_the_job_that_died_and_awaits_the_others(accounting: bool,
 
 
 def attached(stories: Stories) -> tuple[Said, Said, Said, int]:
-    """The same sweep from three terminals, one of which is left by Ctrl-C; and how many jobs there were in all."""
+    """The same sweep from three terminals, one of which is left by Ctrl-C; and how many arrays there were in all."""
     account = stories.open("terminals")
-    words = [*SWEEP, "encoding=rope", "seed=1,2"]
+    words = [*SWEEP, "encoding=rope", "seed=1,2", "hydra.launcher.additional_parameters={hold: true}"]
     first = account.start(*words)
-    account.wait_until(lambda: len(list(account.results.glob("slurm/jobs/*.json"))) == 2, "two jobs")
+    submitted = account.said(first, "submitted")
     second, third = account.start(*words), account.start(*words)
-    lines: list[str] = []
-    while not any("queued or running already" in line for line in lines):
-        line = third.stdout.readline() if third.stdout else ""
-        assert line, lines
-        lines.append(line)
+    waiting = [account.said(process, "queued or running already") for process in (second, third)]
     third.send_signal(signal.SIGINT)
-    left = Said(0, "".join(lines) + account.ended(third))
-    said = [Said(0, account.ended(process, 0)) for process in (first, second)]
-    account.finished(2)
-    return said[0], said[1], Said(third.returncode, left.text), len(list(account.results.glob("slurm/scripts/*.sh")))
+    left = waiting[1] + account.ended(third)
+    command("scontrol", "release", submitted.split()[1].partition("_")[0])
+    said = (submitted + account.ended(first, 0), waiting[0] + account.ended(second, 0))
+    arrays = len(list(account.results.glob("slurm/scripts/*.sh")))
+    return Said(0, said[0]), Said(0, said[1]), Said(third.returncode, left), arrays
 
 
 @tells(attached)
