@@ -65,7 +65,8 @@ test-slurm: $(READY) ## jobs on a real SLURM of two nodes, set up on this machin
 
 .PHONY: test-all
 test-all: $(READY) ## everything: all parametrized cases, the long tests, the faults
-	$(PYTEST) --all-cases $(ARGS)
+	$(PYTEST) --all-cases -m "not slurm" $(ARGS)
+	$(MAKE) test-slurm
 
 .PHONY: bench
 bench: $(READY) ## measure speed on this machine: benchmarks/RESULTS.md (minutes; ARGS="encoding" for one subject)

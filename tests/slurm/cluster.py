@@ -89,10 +89,12 @@ def up() -> None:
     (STATE / "no-accounting.conf").write_text(_config(accounting=False), encoding="utf-8")
     _make_network()
     _start_munge()
-    accounting = all(shutil.which(name) for name in ACCOUNTING_PROGRAMS)
-    CONFIG.write_text(_config(accounting=accounting), encoding="utf-8")
-    if accounting:
+    CONFIG.write_text(_config(accounting=True), encoding="utf-8")
+    try:
         _start_accounting()
+    except ClusterError as error:
+        print(f"a cluster without accounting: {error}", file=sys.stderr)
+        CONFIG.write_text(_config(accounting=False), encoding="utf-8")
     _run("slurmctld")
     for node, (namespace, _) in NODES.items():
         # not `ip netns exec`: its new /sys has no cgroups, for which slurmd looks even where it uses none
@@ -222,6 +224,8 @@ def _start_munge() -> None:
 
 
 def _start_accounting() -> None:
+    if lacking := [name for name in ACCOUNTING_PROGRAMS if shutil.which(name) is None]:
+        raise ClusterError(f"no {', '.join(lacking)}")
     database, run = STATE / "database", STATE / "run"
     log = STATE / "log" / "mariadbd.log"
     if not database.exists():
@@ -261,7 +265,10 @@ StorageLoc=slurm
 
 
 def _succeeds(*command: str) -> bool:
-    return subprocess.run(command, capture_output=True, check=False, timeout=30).returncode == 0
+    try:
+        return subprocess.run(command, capture_output=True, check=False, timeout=30).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def _until(reached: Callable[[], bool], otherwise: str) -> None:
