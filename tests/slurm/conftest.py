@@ -1,4 +1,4 @@
-"""The cluster, and what the jobs of a test came to."""
+"""The cluster, and what the scenario of a test returned."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tests.faults.conftest import data  # noqa: F401 - a fixture
 from tests.slurm import cluster
 from tests.slurm.jobs import OVER, Account
-from tests.slurm.stories import MARK, Stories, arguments_of
+from tests.slurm.scenarios import MARK, Scenarios, arguments_of
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,19 +41,19 @@ def slurm() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def stories(
+def scenarios(
     slurm: None,
     data: Path,  # noqa: F811
     tmp_path_factory: pytest.TempPathFactory,
     request: pytest.FixtureRequest,
-) -> Iterator[Stories]:
+) -> Iterator[Scenarios]:
     root = tmp_path_factory.mktemp("accounts")
-    yield Stories(lambda name, **variables: Account(data, root / name, **variables), request.session.items)
+    yield Scenarios(lambda name, **variables: Account(data, root / name, **variables), request.session.items)
     OVER.set()
 
 
 @pytest.fixture
-def told(stories: Stories, request: pytest.FixtureRequest) -> Any:
-    """What this test's story came to."""
+def outcome(scenarios: Scenarios, request: pytest.FixtureRequest) -> Any:
+    """What this test's scenario returned."""
     mark = request.node.get_closest_marker(MARK)
-    return stories.tell(mark.args[0], **arguments_of(request.node)).result()
+    return scenarios.start(mark.args[0], **arguments_of(request.node)).result()

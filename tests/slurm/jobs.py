@@ -123,7 +123,7 @@ def queue() -> str:
 
 
 def state_of(job: str) -> str:
-    """A job's state as squeue has it; empty once SLURM has forgotten the job, which takes minutes after its end."""
+    """A job's state as squeue has it; empty once SLURM has forgotten the job, ten seconds after its end."""
     return _output("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T").strip()
 
 

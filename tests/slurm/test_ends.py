@@ -11,12 +11,12 @@ from tests.experiments.engine.support import record_of
 from tests.faults.counts import Tally
 from tests.faults.families import assert_equal
 from tests.slurm.jobs import SWEEP, WORDS, Account, command, documented_script, in_the_middle, state_of
-from tests.slurm.stories import Stories, tells
+from tests.slurm.scenarios import Scenarios, scenario
 
 
-def canceled(stories: Stories) -> tuple[Path, str]:
+def canceled(scenarios: Scenarios) -> tuple[Path, str]:
     """A run whose job somebody cancels in training; the run, and the job's state in the end."""
-    account = stories.open("canceled")
+    account = scenarios.open("canceled")
     account.sbatch(documented_script(), ["encoding=rope", *WORDS], ["--nodes=1", "--cpus-per-task=1"])
     with in_the_middle(account, lambda: next(iter(account.runs()), None)) as job:
         command("scancel", job)
@@ -24,19 +24,19 @@ def canceled(stories: Stories) -> tuple[Path, str]:
     return account.runs()[0], state_of(job)
 
 
-@tells(canceled)
-def test_a_canceled_job_is_saved_and_stays_canceled(told: tuple[Path, str], tally: Tally) -> None:
+@scenario(canceled)
+def test_a_canceled_job_is_saved_and_stays_canceled(outcome: tuple[Path, str], tally: Tally) -> None:
     with tally("SLURM: scancel, plain job"):
-        run, state = told
+        run, state = outcome
         assert state == "CANCELLED"
         record = record_of(run)
         assert (record["status"], record["error"]) == ("interrupted", "stopped by SIGTERM")
         assert (run / "checkpoints" / "checkpoint_last.pt").exists()
 
 
-def signaled_at_once(stories: Stories, kind: str) -> Path:
+def signaled_at_once(scenarios: Scenarios, kind: str) -> Path:
     """A job whose processes get a signal as soon as there are any: in python's first second, or in its imports."""
-    account = stories.open(f"{kind}-at-once")
+    account = scenarios.open(f"{kind}-at-once")
     if kind == "plain":
         account.sbatch(documented_script(), ["encoding=rope", *WORDS], ["--nodes=1", "--cpus-per-task=1"])
     else:
@@ -47,11 +47,13 @@ def signaled_at_once(stories: Stories, kind: str) -> Path:
     return account.finished()[0]
 
 
-@tells(signaled_at_once)
+@scenario(signaled_at_once)
 @pytest.mark.parametrize("kind", ["plain", "sweep"])
-def test_a_signal_in_the_first_second_requeues_the_job(kind: str, told: Path, stories: Stories, tally: Tally) -> None:
+def test_a_signal_in_the_first_second_requeues_the_job(
+    kind: str, outcome: Path, scenarios: Scenarios, tally: Tally
+) -> None:
     with tally(f"SLURM: SIGUSR1 before training, {kind} job"):
-        assert_equal(told, stories.whole())
+        assert_equal(outcome, scenarios.whole())
 
 
 def _processes(account: Account) -> list[str]:

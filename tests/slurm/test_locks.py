@@ -16,7 +16,7 @@ from tests.data_prep.core.test_locks import ERRORS, SHIM
 from tests.experiments.conftest import TINY
 from tests.faults.counts import Tally
 from tests.slurm.jobs import Account, command, job_of
-from tests.slurm.stories import Stories, tells
+from tests.slurm.scenarios import Scenarios, scenario
 
 EXPIRY = 30.0
 SCRIPT = '#!/bin/bash\nsrun env LD_PRELOAD=$SHIM python -m experiments.train "$@"\n'
@@ -25,18 +25,18 @@ LONG = ["encoding=rope", *TINY, "recipe.max_update=20000", "recipe.validate_inte
 
 
 @dataclass(frozen=True)
-class Fought:
-    """Who trained a run that two nodes wanted, what the other was told meanwhile, and what it said after a kill."""
+class Contest:
+    """Who trained a run that two nodes want, what the other was outcome meanwhile, and what it said after a kill."""
 
     holder: tuple[str, int]
     refusal: str
     takeover: str
 
 
-def fought_over(stories: Stories) -> Fought | None:
+def contested_run(scenarios: Scenarios) -> Contest | None:
     if shutil.which("cc") is None:
         return None
-    account = stories.open("no-flock", LRPE_LOCK_EXPIRY=str(EXPIRY), FLOCK_ERRNO=str(ERRORS["ENOSYS"]))
+    account = scenarios.open("no-flock", LRPE_LOCK_EXPIRY=str(EXPIRY), FLOCK_ERRNO=str(ERRORS["ENOSYS"]))
     shim = account.results / "flock.so"
     subprocess.run(["cc", "-shared", "-fPIC", "-xc", "-", "-o", shim], input=SHIM, text=True, check=True)
     account.environment["SHIM"] = str(shim)
@@ -58,19 +58,19 @@ def fought_over(stories: Stories) -> Fought | None:
     third = start("n2")
     says(third, "resuming")
     command("scancel", job_of(run)[0])
-    return Fought(holder, second.read_text(), third.read_text())
+    return Contest(holder, second.read_text(), third.read_text())
 
 
 def _validated(account: Account) -> bool:
     return any((run / "checkpoints" / "checkpoint_last.pt").exists() for run in account.runs())
 
 
-@tells(fought_over)
-def test_two_nodes_without_flock_never_train_one_run(told: Fought | None, tally: Tally) -> None:
-    if told is None:
+@scenario(contested_run)
+def test_two_nodes_without_flock_never_train_one_run(outcome: Contest | None, tally: Tally) -> None:
+    if outcome is None:
         pytest.skip("no C compiler (cc) for a library in which flock fails")
     with tally("SLURM: process killed on another node, flock fails"):
-        job, pid = told.holder
-        assert f"in use by process {pid} on n1 (job {job}); wait for it or stop it" in told.refusal
-        assert "has no flock (Function not implemented): locks there are kept by heartbeats" in told.refusal
-        assert re.search(r"resuming\s+from update \d+00", told.takeover)
+        job, pid = outcome.holder
+        assert f"in use by process {pid} on n1 (job {job}); wait for it or stop it" in outcome.refusal
+        assert "has no flock (Function not implemented): locks there are kept by heartbeats" in outcome.refusal
+        assert re.search(r"resuming\s+from update \d+00", outcome.takeover)

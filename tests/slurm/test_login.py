@@ -11,7 +11,7 @@ import pytest
 from tests.faults.counts import Tally
 from tests.slurm import cluster
 from tests.slurm.jobs import SWEEP, command, in_the_middle
-from tests.slurm.stories import Stories, tells
+from tests.slurm.scenarios import Scenarios, scenario
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Said:
     job: str = ""
 
 
-def one_canceled(stories: Stories, accounting: bool) -> Said:
+def one_canceled(scenarios: Scenarios, accounting: bool) -> Said:
     """A sweep of two, of which somebody cancels one in training."""
     variables = {} if accounting else cluster.without_accounting()
-    account = stories.open("canceled-with" if accounting else "canceled-without", **variables)
+    account = scenarios.open("canceled-with" if accounting else "canceled-without", **variables)
     waiting = account.start(*SWEEP, "encoding=rope", "seed=1,2")
     with in_the_middle(account, lambda: next(iter(account.runs()), None)) as job:
         command("scancel", job)
@@ -35,23 +35,25 @@ def one_canceled(stories: Stories, accounting: bool) -> Said:
     return Said(waiting.returncode, text, job)
 
 
-@tells(one_canceled)
+@scenario(one_canceled)
 @pytest.mark.parametrize("accounting", [True, False])
-def test_a_sweep_names_the_job_that_died_and_awaits_the_others(accounting: bool, told: Said, tally: Tally) -> None:
+def test_a_sweep_names_the_job_that_died_and_awaits_the_others(accounting: bool, outcome: Said, tally: Tally) -> None:
     if accounting and not cluster.keeps_accounts():
         pytest.skip(f"no accounting here ({' '.join(cluster.ACCOUNTING_PACKAGES)})")
     with tally(f"SLURM: scancel, sweep {'with' if accounting else 'without'} accounting"):
-        assert told.code == 1
+        assert outcome.code == 1
         # squeue forgets an ended job after a while, and only accounting remembers it
         state = "CANCELLED" if accounting else r"(CANCELLED|UNKNOWN \(SLURM has forgotten it, and has no accounting\))"
-        assert re.search(rf"job {told.job} ended as {state}.*; its log: /\S+/{told.job}\.log", told.text), told.text
-        assert told.text.count("finished in ") == 1
-        assert "Traceback" not in told.text
+        assert re.search(rf"job {outcome.job} ended as {state}.*; its log: /\S+/{outcome.job}\.log", outcome.text), (
+            outcome.text
+        )
+        assert outcome.text.count("finished in ") == 1
+        assert "Traceback" not in outcome.text
 
 
-def attached(stories: Stories) -> tuple[Said, Said, Said, int]:
+def attached(scenarios: Scenarios) -> tuple[Said, Said, Said, int]:
     """The same sweep from three terminals, one of which is left by Ctrl-C; and how many arrays there were in all."""
-    account = stories.open("terminals")
+    account = scenarios.open("terminals")
     words = [*SWEEP, "encoding=rope", "seed=1,2", "hydra.launcher.additional_parameters={hold: true}"]
     first = account.start(*words)
     submitted = account.said(first, "submitted")
@@ -65,9 +67,11 @@ def attached(stories: Stories) -> tuple[Said, Said, Said, int]:
     return Said(0, said[0]), Said(0, said[1]), Said(third.returncode, left), arrays
 
 
-@tells(attached)
-def test_a_second_terminal_waits_for_the_same_jobs_and_a_third_leaves_them(told: tuple[Said, Said, Said, int]) -> None:
-    first, second, left, arrays = told
+@scenario(attached)
+def test_a_second_terminal_waits_for_the_same_jobs_and_a_third_leaves_them(
+    outcome: tuple[Said, Said, Said, int],
+) -> None:
+    first, second, left, arrays = outcome
     assert arrays == 1
     job = re.search(r"submitted (\d+)_\[0-1\]: 2 jobs; logs: /", first.text)
     assert job, first.text
@@ -80,17 +84,17 @@ def test_a_second_terminal_waits_for_the_same_jobs_and_a_third_leaves_them(told:
     )
 
 
-def refused(stories: Stories) -> Said:
-    account = stories.open("refused")
+def refused(scenarios: Scenarios) -> Said:
+    account = scenarios.open("refused")
     words = ["hydra.launcher.partition=gpus", "hydra.launcher.additional_parameters={nice: 10}"]
     return Said(*account.run(*SWEEP, "encoding=rope", *words))
 
 
-@tells(refused)
-def test_what_sbatch_refuses_is_one_line_in_its_own_words(told: Said) -> None:
-    assert told.code == 2
-    assert told.text.splitlines()[-1] == (
+@scenario(refused)
+def test_what_sbatch_refuses_is_one_line_in_its_own_words(outcome: Said) -> None:
+    assert outcome.code == 2
+    assert outcome.text.splitlines()[-1] == (
         "error: hydra/launcher=slurm: sbatch: error: invalid partition specified: gpus; "
         "sbatch: error: Batch job submission failed: Invalid partition name specified"
     )
-    assert "Traceback" not in told.text
+    assert "Traceback" not in outcome.text

@@ -11,7 +11,7 @@ from tests.experiments.engine.support import record_of
 from tests.faults.counts import Tally
 from tests.faults.families import assert_equal
 from tests.slurm.jobs import SUBMITIT, UPDATES, WORDS, command, documented_script, in_the_middle
-from tests.slurm.stories import Stories, tells
+from tests.slurm.scenarios import Scenarios, scenario
 
 SPOT = {"plain": "n3", "submitit": "n4"}
 
@@ -43,9 +43,9 @@ ENDS: dict[str, Callable[[str, str], None]] = {
 }
 
 
-def ended_early(stories: Stories, kind: str, end: str) -> Path:
+def ended_early(scenarios: Scenarios, kind: str, end: str) -> Path:
     """One run as a job of its own, which ``end`` meets in training."""
-    account = stories.open(f"{kind}-{end.replace(' ', '-')}")
+    account = scenarios.open(f"{kind}-{end.replace(' ', '-')}")
     preempted, waiting = end == "preemption", None
     if kind == "plain":
         place = ["--partition=spot", f"--nodelist={SPOT[kind]}"] if preempted else []
@@ -64,13 +64,15 @@ def ended_early(stories: Stories, kind: str, end: str) -> Path:
     return run
 
 
-@tells(ended_early)
+@scenario(ended_early)
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("kind", ["plain", "submitit"])
-def test_a_job_that_ends_early_loses_nothing(kind: str, end: str, told: Path, stories: Stories, tally: Tally) -> None:
+def test_a_job_that_ends_early_loses_nothing(
+    kind: str, end: str, outcome: Path, scenarios: Scenarios, tally: Tally
+) -> None:
     with tally(f"SLURM: {end}, {kind} job"):
-        assert_checkpointed_at_once(told)
-        assert_equal(told, stories.whole())
+        assert_checkpointed_at_once(outcome)
+        assert_equal(outcome, scenarios.whole())
 
 
 def assert_checkpointed_at_once(run: Path) -> None:

@@ -10,16 +10,16 @@ from tests.experiments.engine.support import record_of
 from tests.faults.counts import Tally
 from tests.faults.families import assert_equal
 from tests.slurm.jobs import SWEEP, Account, in_the_middle
-from tests.slurm.stories import Stories, tells
+from tests.slurm.scenarios import Scenarios, scenario
 from tests.slurm.test_requeue import ENDS, assert_checkpointed_at_once
 
 GRID = ["encoding=rope,none", "seed=1,2"]
 ENDED_BY = ("SIGTERM", "SIGUSR1", "SIGUSR2", "scontrol requeue")
 
 
-def swept(stories: Stories, ends: Sequence[str] = ()) -> dict[tuple[str, int], Path]:
+def swept(scenarios: Scenarios, ends: Sequence[str] = ()) -> dict[tuple[str, int], Path]:
     """The runs of the sweep by encoding and seed, the first of which ``ends`` meet in training."""
-    account = stories.open("sweep-ended-early" if ends else "sweep")
+    account = scenarios.open("sweep-ended-early" if ends else "sweep")
     waiting = account.start(*SWEEP, *GRID)
     places = [(encoding, seed) for encoding in ("rope", "none") for seed in (1, 2)]
 
@@ -39,14 +39,14 @@ def _runs(account: Account) -> dict[tuple[str, int], Path]:
     return {(run.parent.name.partition("-")[0], int(run.name.removeprefix("seed"))): run for run in account.runs()}
 
 
-def both(stories: Stories) -> tuple[dict[tuple[str, int], Path], dict[tuple[str, int], Path]]:
-    whole = stories.tell(swept)
-    return stories.tell(swept, ends=ENDED_BY).result(), whole.result()
+def both(scenarios: Scenarios) -> tuple[dict[tuple[str, int], Path], dict[tuple[str, int], Path]]:
+    whole = scenarios.start(swept)
+    return scenarios.start(swept, ends=ENDED_BY).result(), whole.result()
 
 
-@tells(both)
-def test_a_sweep_survives_four_ends_at_once(told: tuple[dict[tuple[str, int], Path], ...], tally: Tally) -> None:
-    broken, whole = told
+@scenario(both)
+def test_a_sweep_survives_four_ends_at_once(outcome: tuple[dict[tuple[str, int], Path], ...], tally: Tally) -> None:
+    broken, whole = outcome
     assert len(whole) == 4
     assert all(len(record_of(run)["segments"]) == 1 for run in whole.values())
     for end, (place, run) in zip(ENDED_BY, broken.items(), strict=True):
@@ -55,9 +55,9 @@ def test_a_sweep_survives_four_ends_at_once(told: tuple[dict[tuple[str, int], Pa
             assert_equal(run, whole[place])
 
 
-@tells(swept)
-def test_the_recorded_command_of_a_job_repeats_its_run(told: dict[tuple[str, int], Path]) -> None:
-    command = record_of(told["none", 2])["manifest"]["command"]
+@scenario(swept)
+def test_the_recorded_command_of_a_job_repeats_its_run(outcome: dict[tuple[str, int], Path]) -> None:
+    command = record_of(outcome["none", 2])["manifest"]["command"]
     assert command[:3] == ["python", "-m", "experiments.train"]
     assert {"encoding=none", "seed=2"} <= set(command)
     assert not [word for word in command if word.startswith("hydra")]

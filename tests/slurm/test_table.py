@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.experiments.conftest import TINY_GLUE
 from tests.experiments.engine.support import record_of
 from tests.slurm.jobs import queue
-from tests.slurm.stories import Stories, tells
+from tests.slurm.scenarios import Scenarios, scenario
 
 TABLE = [
     *("table=glue", "profile=small", "rows=rope", "columns=rte", "seeds=1,2", *TINY_GLUE[1:]),
@@ -28,8 +28,8 @@ class Table:
     folder: Path
 
 
-def fine_tuned(stories: Stories) -> Table:
-    account = stories.open("table")
+def fine_tuned(scenarios: Scenarios) -> Table:
+    account = scenarios.open("table")
     code, left = account.run(*TABLE, "wait=false", module="experiments.table")
     assert code == 0, left
     shown = queue()
@@ -37,18 +37,20 @@ def fine_tuned(stories: Stories) -> Table:
     return Table(left, shown, back, account.results)
 
 
-@tells(fine_tuned)
-def test_fine_tuning_waits_for_its_pretraining_and_the_table_for_both(told: Table) -> None:
-    jobs = {path.stem: json.loads(path.read_text())["job"] for path in (told.folder / "slurm" / "jobs").glob("*.json")}
+@scenario(fine_tuned)
+def test_fine_tuning_waits_for_its_pretraining_and_the_table_for_both(outcome: Table) -> None:
+    jobs = {
+        path.stem: json.loads(path.read_text())["job"] for path in (outcome.folder / "slurm" / "jobs").glob("*.json")
+    }
     pretraining = [job for name, job in jobs.items() if name.startswith("blm-")]
     fine_tuning = [job for name, job in jobs.items() if name.startswith("glue-")]
     assert (len(pretraining), len(fine_tuning)) == (2, 2)
     for job in fine_tuning:
-        assert any(job in line and "(Dependency)" in line for line in told.queue.splitlines()), told.queue
+        assert any(job in line and "(Dependency)" in line for line in outcome.queue.splitlines()), outcome.queue
     for seed in (1, 2):
-        (first,) = told.folder.glob(f"runs/blm/*/seed{seed}")
-        (second,) = told.folder.glob(f"runs/glue/*/seed{seed}")
+        (first,) = outcome.folder.glob(f"runs/blm/*/seed{seed}")
+        (second,) = outcome.folder.glob(f"runs/glue/*/seed{seed}")
         assert record_of(first)["segments"][-1]["ended"] <= record_of(second)["segments"][0]["started"]
-    assert "jobs are queued or running already" in told.back
-    (table,) = told.folder.glob("tables/glue-small-controlled*.md")
+    assert "jobs are queued or running already" in outcome.back
+    (table,) = outcome.folder.glob("tables/glue-small-controlled*.md")
     assert "| RoPE |" in table.read_text()
