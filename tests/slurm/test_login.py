@@ -43,7 +43,7 @@ def test_a_sweep_names_the_job_that_died_and_awaits_the_others(accounting: bool,
     with tally(f"SLURM: scancel, sweep {'with' if accounting else 'without'} accounting"):
         assert outcome.code == 1
         # squeue forgets an ended job after a while, and only accounting remembers it
-        state = "CANCELLED" if accounting else r"(CANCELLED|UNKNOWN \(SLURM has forgotten it, and has no accounting\))"
+        state = "CANCELLED" if accounting else r"(CANCELLED|UNKNOWN \(neither squeue nor sacct knows it\))"
         assert re.search(rf"job {outcome.job} ended as {state}.*; its log: /\S+/{outcome.job}\.log", outcome.text), (
             outcome.text
         )
