@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests import walkthrough
 from tests.experiments.conftest import SMALL, environment, only_run, write_corpus
-
-
-def _blocks(page: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -26,18 +21,11 @@ def page(root: Path) -> str:
 @pytest.fixture(scope="module")
 def checkout(root: Path, page: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the product with the page's two files in it."""
-    copy = tmp_path_factory.mktemp("checkout")
-    for folder in ("lrpe", "experiments", "data_prep", "conf"):
-        shutil.copytree(root / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    source, *_ = _blocks(page, "python")
-    (yaml,) = _blocks(page, "yaml")
-    (copy / "lrpe" / "encodings" / "cosformer.py").write_text(source)
-    (copy / "conf" / "encoding" / "cosformer.yaml").write_text(yaml)
-    return copy
+    return walkthrough.copy_with(page, root, tmp_path_factory.mktemp("walkthrough") / "checkout")
 
 
 def test_the_new_encoding_is_what_its_matrix_says(checkout: Path, page: str) -> None:
-    *_, example = _blocks(page, "python")
+    *_, example = walkthrough.blocks(page, "python")
     done = subprocess.run([sys.executable, "-c", example], cwd=checkout, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -46,14 +34,12 @@ def test_the_new_encoding_trains_by_the_command(checkout: Path, page: str, tmp_p
     from data_prep.api import prepare
 
     prepare("wikitext2", out=tmp_path / "data", source=write_corpus(tmp_path / "source"), allow_other_counts=True)
-    (command,) = _blocks(page, "bash")
-    python, *words = command.split()
-    assert python == "python"
+    (words,) = walkthrough.commands(page)
     small = [word for word in SMALL if not word.startswith(("recipe.max_update", "recipe.warmup_updates"))]
     done = subprocess.run(
         [sys.executable, *words, *small, "recipe.tokens_per_sample=32"],
         cwd=checkout, env=environment(tmp_path / "data", tmp_path / "results"), capture_output=True, text=True,
-        check=False, timeout=300,
+        check=False, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     folder = only_run(tmp_path / "results")
