@@ -18,6 +18,7 @@ from experiments.config import compose
 from experiments.engine.families import family_of
 from experiments.engine.families.imagenet.dataset import TrainingImages
 from experiments.engine.families.imagenet.transforms import Augmentation
+from experiments.engine.translate import accumulation
 from experiments.util.errors import UserError, exit_on_user_error
 from experiments.util.log import set_up
 
@@ -30,7 +31,7 @@ def measure(overrides: list[str]) -> tuple[int, float]:
     config = compose(overrides)
     if config.experiment.name != "imagenet":
         raise UserError(f"experiment={config.experiment.name} has no images; add experiment=imagenet")
-    task, size = family_of(config).task(config), config.engine.samples_per_device
+    task, size = family_of(config).task(config), accumulation(config, 1)[0]
     dataset = TrainingImages(
         ImageSplit(task["data"], "train"),
         Augmentation(**json.loads(task["augmentation"])),

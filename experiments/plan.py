@@ -4,7 +4,7 @@
     python -m experiments.plan table=alm profile=paper gpu=a100-80 gpus=4 utilization=0.4
 
 Keys:
-    gpu             the card: v100, t4, a10, a100, a100-80, h100-pcie, h100, h200, l4 or l40s     [h100]
+    gpu             the card: v100, t4, a100, a100-80, h100-pcie, h100, h200, l4 or l40s     [h100]
     gpus            how many train one run together                                                  [1]
     utilization     the assumed share of the card's peak: no card has measured it yet              [0.3]
     table           a table instead of one run; seeds=, rows=, columns= and protocol= as in experiments.table
@@ -27,7 +27,7 @@ from experiments.config import compose
 from experiments.tables.plan import make_plan, resolve_config
 from experiments.tables.request import parse_request
 from experiments.tables.spec import load_table
-from experiments.util.cards import Card, card
+from experiments.util.cards import USABLE, Card, card
 from experiments.util.console import duration
 from experiments.util.errors import UserError, exit_on_user_error
 
@@ -107,12 +107,12 @@ def estimate(config: DictConfig, chosen: Card, gpus: int, utilization: float) ->
     from experiments.engine.plan import cost_lines
     from experiments.engine.translate import accumulation
 
-    samples, passes = accumulation(config, gpus)
+    samples, passes = accumulation(_sized(config, chosen, gpus), gpus)
     found = cost(config, samples)
     if found is None:
         raise UserError(
-            f"experiment={config.experiment.name} data={config.data.name}: its operations are not modeled; alm and blm "
-            "are, on data that is prepared or of a known vocabulary (wikitext2, wikitext103 and their _bpe)"
+            f"experiment={config.experiment.name} data={config.data.name}: its sizes are not known before it is prepared "
+            "(those of wikitext2, wikitext103, their _bpe and imagenet are)"
         )
     seconds = (
         family_of(config).updates(config)
@@ -127,11 +127,28 @@ def estimate(config: DictConfig, chosen: Card, gpus: int, utilization: float) ->
     return Estimate(seconds, lines)
 
 
+def _sized(config: DictConfig, chosen: Card, gpus: int) -> DictConfig:
+    """For ``engine.samples_per_device=auto``, the largest power of two that fits by the model of memory."""
+    from experiments.engine.cost import cost
+    from experiments.engine.samples import candidates, set_samples
+    from experiments.engine.translate import AUTO
+
+    if config.engine.samples_per_device != AUTO:
+        return config
+    fitting = [1]
+    for samples in candidates(config.recipe.batch_size // gpus):
+        found = cost(config, samples)
+        if found is None or found.memory.total > USABLE * chosen.memory:
+            break
+        fitting.append(samples)
+    return set_samples(config, fitting[-1])
+
+
 def _fit(needed: int, chosen: Card) -> str:
     share = needed / chosen.memory
-    if share > 0.9:
+    if share > USABLE:
         return (
-            f"  fit            no: {share:.0%} of the card's {chosen.memory / 2**30:.0f} GiB, of which 90% can be "
+            f"  fit            no: {share:.0%} of the card's {chosen.memory / 2**30:.0f} GiB, of which {USABLE:.0%} can be "
             "counted on; lower engine.samples_per_device"
         )
     return f"  fit            yes: {share:.0%} of the card's {chosen.memory / 2**30:.0f} GiB"

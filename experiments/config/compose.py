@@ -94,7 +94,7 @@ def validate(config: DictConfig) -> DictConfig:
             OmegaConf.update(typed, key, os.path.expanduser(path))
     for key, smallest in {**MINIMUM, **schema.minimum, **limits(schema.model, "minimum", schema.also)}.items():
         value = OmegaConf.select(typed, key)
-        if value is not None and not (math.isfinite(value) and value >= smallest):
+        if value is not None and not isinstance(value, str) and not (math.isfinite(value) and value >= smallest):
             raise UserError(f"{key}={value}: expected a number of at least {smallest:g}")
     for key, largest in {**MAXIMUM, **limits(schema.model, "maximum", schema.also)}.items():
         value = OmegaConf.select(typed, key)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from experiments.engine.families import family_of
-from experiments.engine.families.base import PROBE_WORDS
-from experiments.engine.vocabulary import expected_vocabulary_size
+from experiments.engine.families.base import PROBE_WORDS, Probe
 from lrpe import LinearAttention
 from lrpe.attention.layer import AttentionLayer
 from lrpe.models.block import TransformerBlock
@@ -68,58 +65,49 @@ class Cost:
 
 
 def cost(config: DictConfig, samples: int) -> Cost | None:
-    """What one update of a run takes, with ``samples`` in a pass of each device; None for a family without a probe, or
-    where the vocabulary is not known before the data is prepared.
+    """What one update of a run takes, with ``samples`` in a pass of each device; None where the vocabulary is not known
+    before the data is prepared.
 
-    The activations are not a formula but a measurement: models of one and of two layers run forward for one sequence
-    on this processor, and what autograd keeps is counted.
+    The activations are not a formula but a measurement: models of one and of two layers run forward for one sample on
+    this processor, and what autograd keeps is counted.
     """
-    family = family_of(config)
-    words = expected_vocabulary_size(config.data.name, Path(config.data.folder))
-    if words is None or family.probe(config) is None:
-        return None
     one, two = (_probed(config, layers) for layers in (1, 2))
-    (model, tokens), layers = two, config.model.num_layers
-    kept_by_one = _kept(*one)
-    each = _kept(model, tokens) - kept_by_one
+    if one is None or two is None:
+        return None
+    layers, model_dim = config.model.num_layers, config.model.embed_dim
+    kept_by_one = _kept(one)
+    each = _kept(two) - kept_by_one
     around = kept_by_one - each
-    width = 2 if config.recipe.precision in ("fp16", "bf16") else 4
-    length, model_dim = tokens.shape[1], config.model.embed_dim
-    per_update = config.recipe.batch_size * length
-    blocks = [module for module in model.modules() if isinstance(module, TransformerBlock)]
-    scored = config.recipe.get("mask_probability", 1.0)
-    cutoffs = list(config.model.get("adaptive_cutoffs") or [])
-    classes = cutoffs[0] + len(cutoffs) if cutoffs else words
+    half = config.recipe.precision in ("fp16", "bf16")
+    per_update = config.recipe.batch_size * (two.mean_tokens or two.tokens)
+    blocks = [module for module in two.model.modules() if isinstance(module, TransformerBlock)]
     flops = Flops(
-        layers=TRAINING * per_update * layers * _weight_flops(blocks[-1]),
-        attention=TRAINING * per_update * layers * _attention_flops(blocks[-1], length),
-        output=TRAINING * per_update * scored * 2 * model_dim * classes,
+        layers=TRAINING * per_update * (layers * _weight_flops(blocks[-1]) + 2 * two.input_weights),
+        attention=TRAINING * per_update * layers * _attention_flops(blocks[-1], two.tokens),
+        output=TRAINING * per_update * 2 * two.output_weights,
     )
-    parameters = _parameters(config, words, two[0], one[0])
     # fp16 and bf16 keep weights and gradients in half precision beside the optimizer's float32 copy and its gradient
-    bytes_each = 16 if width == 4 else 20
-    rows = min(ROWS, max(1, round(samples * length * scored)))
-    block = rows * classes * (4 if width == 4 else 8)
-    # the table's gradient of the embedding and that of the output are two tensors until they are added
+    bytes_each = 20 if half else 16
+    rows = max(1, round(samples * two.tokens * two.scored))
+    rows = min(ROWS, rows) if two.words else rows
     memory = Memory(
-        state=bytes_each * parameters,
-        activations=round(samples * (layers * each + around) * width / 4),
-        output=block + 4 * words * model_dim,
+        state=bytes_each * _parameters(config, one, two),
+        activations=round(samples * (layers * each + around) * (0.5 if half else 1)),
+        # the table's gradient of the embedding and that of the output are two tensors until they are added
+        output=rows * two.classes * (8 if half else 4) + 4 * two.words * model_dim * two.tied,
     )
     return Cost(flops, memory)
 
 
-def _probed(config: DictConfig, layers: int) -> tuple[Callable[..., Tensor] | nn.Module, Tensor]:
+def _probed(config: DictConfig, layers: int) -> Probe | None:
     changed = OmegaConf.create(OmegaConf.to_container(config))
     changed.model.num_layers = layers
-    found = family_of(config).probe(changed)
-    assert found is not None
-    return found
+    return family_of(config).probe(changed)
 
 
-def _kept(model: nn.Module, tokens: Tensor) -> int:
+def _kept(probe: Probe) -> int:
     """Bytes that autograd keeps of one forward pass, weights aside."""
-    own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    own = {parameter.untyped_storage().data_ptr() for parameter in probe.model.parameters()}
     kept: dict[int, tuple[int, Tensor]] = {}  # the tensors stay alive, so that no address is used twice
 
     def keep(tensor: Tensor) -> Tensor:
@@ -129,7 +117,7 @@ def _kept(model: nn.Module, tokens: Tensor) -> int:
         return tensor
 
     with torch.random.fork_rng(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        out = getattr(model, "features", model)(tokens)
+        out = getattr(probe.model, "features", probe.model)(probe.inputs)
     del out
     return sum(size for size, _ in kept.values())
 
@@ -151,8 +139,8 @@ def _attention_flops(block: nn.Module, length: int) -> float:
     return float(heads * (state + within))
 
 
-def _parameters(config: DictConfig, words: int, two: nn.Module, one: nn.Module) -> int:
-    counts = [sum(parameter.numel() for parameter in model.parameters()) for model in (one, two)]
+def _parameters(config: DictConfig, one: Probe, two: Probe) -> int:
+    counts = [sum(parameter.numel() for parameter in probe.model.parameters()) for probe in (one, two)]
     each = counts[1] - counts[0]
-    tables = 1 if config.model.get("share_input_output", True) else 2
-    return counts[0] + (config.model.num_layers - 1) * each + tables * (words - PROBE_WORDS) * config.model.embed_dim
+    tables = two.tables * (two.words - PROBE_WORDS) * config.model.embed_dim
+    return counts[0] + (config.model.num_layers - 1) * each + tables

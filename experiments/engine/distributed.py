@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
+from omegaconf import DictConfig
 
+from experiments.engine.tf32 import matrix_products
 from experiments.launch.ranks import read_ranks, rendezvous
 from experiments.util.errors import UserError
 from lrpe.ops.registry import Case, requested_backend, resolve
@@ -79,6 +82,30 @@ def encoding_backend(cuda: bool) -> str:
     """
     chosen = resolve(Case("rotate", "cuda" if cuda else "cpu", torch.float32))
     return requested_backend() or chosen.name
+
+
+def attention_backend(config: DictConfig, cuda: bool) -> str:
+    """What computes linear attention in training here, for the record; ``none`` where attention is another.
+
+    Raises:
+        ValueError, RuntimeError: as :func:`encoding_backend`.
+    """
+    if config.attention.name != "linear":
+        return "none"
+    halves = {"fp16": torch.float16, "bf16": torch.bfloat16, "amp": torch.float16 if cuda else torch.bfloat16}
+    head = config.model.embed_dim // config.model.num_heads
+    case = Case(
+        "attend",
+        "cuda" if cuda else "cpu",
+        halves.get(config.recipe.precision, torch.float32),
+        key_dim=head,
+        value_dim=head,
+        causal=config.experiment.name == "alm",
+        compiling=config.engine.compile,
+        in_memory=not config.engine.compile,
+    )
+    with matrix_products(config.recipe.precision) if cuda else nullcontext():
+        return resolve(case).name
 
 
 def arithmetic_of(precision: str, cuda: bool) -> str:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from fairseq.logging import metrics
 from fairseq.trainer import Trainer
 from fairseq_cli import train as fairseq_train
 
@@ -90,9 +91,20 @@ class CheckedTrainer(Trainer):
             self._losses.append(loss.detach())
             self._denominators.take(logged)
 
-    def _reduce_and_log_stats(self, logging_outputs: Any, *statistics: Any, **named: Any) -> Any:
+    def _reduce_and_log_stats(self, logging_outputs: Any, sample_size: Any, grad_norm: Any = None) -> Any:
         log_rate(logging_outputs)
-        return super()._reduce_and_log_stats(logging_outputs, *statistics, **named)
+        if grad_norm is None:
+            return super()._reduce_and_log_stats(logging_outputs, sample_size)
+        # As fairseq's, but for its reading of every average after every update, for which a GPU is waited for; nobody
+        # reads what it returns. Averages are read when they are shown.
+        if not self.cfg.common.amp or bool(torch.isfinite(grad_norm)):
+            metrics.log_speed("ups", 1.0, priority=100, round=2)
+            metrics.log_scalar("gnorm", grad_norm, priority=400, round=3)
+            if (limit := self.cfg.optimization.clip_norm) > 0:
+                metrics.log_scalar("clip", 100.0 * (grad_norm > limit), priority=500, round=1)
+        with metrics.aggregate():
+            self.task.reduce_metrics(logging_outputs, self.get_criterion())
+        return {"sample_size": sample_size}
 
     def _all_finite(self, norm: torch.Tensor) -> bool:
         """The same answer on every rank: a gradient is shared, a loss is not."""

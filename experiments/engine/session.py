@@ -16,11 +16,18 @@ from data_prep.core.errors import DataError
 from experiments.config import identity, run_directory
 from experiments.engine import checkpoints
 from experiments.engine.disk import bytes_needed, check_reserve, check_space, written_below
-from experiments.engine.distributed import DistributedContext, arithmetic_of, encoding_backend, find_context
+from experiments.engine.distributed import (
+    DistributedContext,
+    arithmetic_of,
+    attention_backend,
+    encoding_backend,
+    find_context,
+)
 from experiments.engine.families import family_of
 from experiments.engine.plan import Plan, make_plan
 from experiments.engine.progress import MFU, Row, RunProgress, peak_memory
 from experiments.engine.run import median_speed, median_utilization, train
+from experiments.engine.samples import with_samples
 from experiments.engine.signals import Interrupted, Stopping
 from experiments.engine.translate import fairseq_config
 from experiments.launch.command import repeatable_command
@@ -56,9 +63,10 @@ def train_run(config: DictConfig, folder: Path, wait: bool = False) -> int:
     place = find_context(config.engine.device)
     arithmetic = arithmetic_of(config.recipe.precision, place.cuda)
     data = _check_data(config)
-    plan = make_plan(config, place.world_size)
+    sized = with_samples(config, place)
+    plan = make_plan(sized, place.world_size)
     name = run_name(config)
-    fairseq = fairseq_config(config, folder, place)
+    fairseq = fairseq_config(sized, folder, place)
     runs = RunFolder(folder)
     if not place.is_first:
         with written_below(folder, name):
@@ -98,7 +106,12 @@ def train_run(config: DictConfig, folder: Path, wait: bool = False) -> int:
         runs.begin(
             run,
             manifest=build_manifest(plain, data, repeatable_command())
-            | {"encoding_backend": encoding_backend(place.cuda), "arithmetic": arithmetic}
+            | {
+                "encoding_backend": encoding_backend(place.cuda),
+                "attention_backend": attention_backend(config, place.cuda),
+                "arithmetic": arithmetic,
+                "samples_per_device": plan.samples,
+            }
             | described,
             from_update=start,
             parameters={"total": plan.parameters, "encoding": plan.encoding_parameters},
@@ -137,7 +150,7 @@ def _train(
         plan.updates,
         plan.counting,
         start,
-        flops_per_unit=None if plan.cost is None else plan.cost.flops.total / plan.counting.per_update,
+        flops_per_unit=None if plan.cost is None else plan.cost.flops.total / plan.counting.speed_units,
         peak_flops=peak_flops(config.recipe.precision, place),
     )
     stopping = Stopping()

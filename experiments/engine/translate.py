@@ -16,6 +16,7 @@ from experiments.engine.distributed import DistributedContext
 from experiments.engine.families import Family, family_of
 from experiments.util.errors import UserError, nearest
 
+AUTO = "auto"  # engine.samples_per_device: as many as fit (experiments/engine/samples.py)
 NEVER = 1_000_000_000
 # Keys of fairseq's that import code, or start from weights that no identity knows.
 FORBIDDEN_FAIRSEQ_KEYS = {
@@ -33,7 +34,7 @@ def accumulation(config: DictConfig, world_size: int) -> tuple[int, int]:
         UserError: the batch does not divide among the devices.
 
     Where what shares a pass changes the result (:func:`experiments.config.effect.pass_matters`), the recipe says how
-    many do, and ``engine.samples_per_device`` nothing.
+    many do, and ``engine.samples_per_device`` nothing. ``auto`` is the family's number for a CPU here.
     """
     batch, wanted = config.recipe.batch_size, config.engine.samples_per_device
     if batch % world_size:
@@ -50,9 +51,11 @@ def accumulation(config: DictConfig, world_size: int) -> tuple[int, int]:
                 "because padded keys or SPE's codes depend on what shares a pass: use fewer devices"
             )
         return fixed, share // fixed
-    samples = min(wanted, share)
+    samples = min(family_of(config).samples_on_cpu if wanted == AUTO else wanted, share)
     if share % samples:
         fits = max(size for size in range(1, samples + 1) if share % size == 0)
+        if wanted == AUTO:
+            return fits, share // fits
         raise UserError(
             f"engine.samples_per_device={wanted} does not divide the {share} samples of each device "
             f"(recipe.batch_size={batch}, {world_size} devices): use engine.samples_per_device={fits}"

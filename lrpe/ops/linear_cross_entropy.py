@@ -7,6 +7,8 @@ scale reaches them, and does not follow autocast. Hence this one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
@@ -90,8 +92,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        # 1, of the loss itself, costs no pass over the weight's gradient; a GPU would have to be waited for to know.
+        as_it_is = not torch.compiler.is_compiling() and upstream.device.type == "cpu" and upstream.item() == 1
         scaled = (
-            None if gradient is None else (gradient * upstream).to(dtype)
+            None if gradient is None else (gradient if as_it_is else gradient * upstream).to(dtype)
             for gradient, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)  # type: ignore[attr-defined]
         )
         to_features, to_weight, to_bias = scaled
@@ -112,50 +116,53 @@ def _forward(
     wide = torch.float32 if half else features.dtype
     scale = _FLOAT16_SCALE if features.dtype == torch.float16 else 1.0
 
-    def gradient(of: Tensor | None, needed: bool) -> Tensor | None:
-        return torch.zeros_like(of, dtype=wide) if of is not None and needed else None
+    def gradient(of: Tensor | None, needed: bool, make: Callable[..., Tensor]) -> Tensor | None:
+        return make(of, dtype=wide) if of is not None and needed else None
 
-    to_features, to_weight, to_bias = gradient(features, needs[0]), gradient(weight, needs[1]), gradient(bias, needs[2])
+    to_features = gradient(features, needs[0], torch.empty_like)
+    to_weight = gradient(weight, needs[1], torch.zeros_like if len(features) == 0 else torch.empty_like)
+    to_bias = gradient(bias, needs[2], torch.zeros_like)
     kept = targets != ignore_index
-    targets = targets.masked_fill(~kept, 0)[:, None]
+    targets, counts = targets.masked_fill(~kept, 0)[:, None], kept[:, None].to(wide)
     loss = torch.zeros((), dtype=wide, device=features.device)
     # One buffer for every block: memory fresh from the system costs a page fault every 4 KiB.
     buffer = torch.empty(min(rows, len(features)), len(weight), dtype=features.dtype, device=features.device)
+    # A row's softmax is written over its logits where both have one dtype and the kernel goes row by row.
+    in_place = not half and features.device.type == "cpu"
     for start in range(0, len(features), rows):
         block = slice(start, start + rows)
-        x, target, counts = features[block], targets[block], kept[block, None].to(wide)
-        logits = torch.mm(x, weight.T, out=buffer[: len(x)]) if bias is None else None
-        if logits is None:
-            logits = torch.addmm(bias.to(x.dtype), x, weight.T, out=buffer[: len(x)])  # type: ignore[union-attr]
-        largest, where = logits.max(-1, keepdim=True)
-        said = logits.gather(-1, target).to(wide)
-        # A row's softmax is written over its logits where both have one dtype and the kernel goes row by row.
-        in_place = not half and features.device.type == "cpu"
+        x, target, count, logits = features[block], targets[block], counts[block], buffer[: len(features) - start]
+        if bias is None:
+            torch.mm(x, weight.T, out=logits)
+        else:
+            torch.addmm(bias.to(x.dtype), x, weight.T, out=logits)
+        largest, said = logits.amax(-1, keepdim=True).to(wide), logits.gather(-1, target).to(wide)
         p = torch.softmax(logits, -1, dtype=wide, out=logits if in_place else None)
-        normalizer = largest.to(wide) - p.gather(-1, where).log()  # log sum exp, from the one p that is never tiny
-        loss += ((normalizer - said) * counts).sum()
+        # log sum exp = the largest logit - log of its p, the one p that is never tiny
+        loss += ((largest - p.amax(-1, keepdim=True).log() - said) * count).sum()
         if to_features is None and to_weight is None and to_bias is None:
             continue
-        p.scatter_add_(-1, target, torch.full_like(said, -1.0)).mul_(counts)
+        p.scatter_add_(-1, target, torch.full_like(said, -1.0))
+        # What does not count is left out of the small factors: p is read as seldom as it can be.
         if to_bias is not None:
-            to_bias += p.sum(0)
+            to_bias.addmv_(p.T, count[:, 0])
         if half:
             p = p.mul_(scale).to(x.dtype)
         if to_features is not None:
-            _add_product(to_features[block], p, weight)
+            _product(p, weight, out=to_features[block]).mul_(count)
         if to_weight is not None:
-            _add_product(to_weight, p.T, x)
+            _product(p.T, x * count.to(x.dtype), out=to_weight, add=start > 0)
     for total in (to_features, to_weight):
         if total is not None and scale != 1.0:
             total /= scale
     return loss, to_features, to_weight, to_bias
 
 
-def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """total += left right, summed in the total's dtype."""
-    if left.dtype == total.dtype:
-        total.addmm_(left, right)
-    elif left.is_cuda and "dtype" in torch.ops.aten.mm.overloads():
-        total += torch.mm(left, right, out_dtype=total.dtype)
-    else:
-        total.addmm_(left.to(total.dtype), right.to(total.dtype))
+def _product(left: Tensor, right: Tensor, *, out: Tensor, add: bool = False) -> Tensor:
+    """out = left right, or out += left right, summed in out's dtype."""
+    if left.dtype != out.dtype:
+        if left.is_cuda and "dtype" in torch.ops.aten.mm.overloads():
+            product = torch.mm(left, right, out_dtype=out.dtype)
+            return out.add_(product) if add else out.copy_(product)
+        left, right = left.to(out.dtype), right.to(out.dtype)
+    return out.addmm_(left, right) if add else torch.mm(left, right, out=out)

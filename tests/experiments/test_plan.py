@@ -33,12 +33,39 @@ def test_a_run_without_data(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     ("word", "message"),
-    [("gpu=h10", "h100"), ("gpus=0", "at least 1"), ("utilization=2", "at most 1"), ("experiment=imagenet", "modeled")],
+    [("gpu=h10", "h100"), ("gpus=0", "at least 1"), ("utilization=2", "at most 1"), ("data=pydoc", "not known")],
 )
 def test_what_cannot_be_planned_is_one_message(word: str, message: str) -> None:
-    words = [word] if word.startswith("experiment") else ["experiment=alm", word]
     with pytest.raises(UserError, match=message):
-        main([*words, "profile=paper"])
+        main(["experiment=alm", word, "profile=paper"])
+
+
+@pytest.mark.parametrize(
+    ("name", "runs", "of_all"),
+    [("alm", "encoding=rope: 2 x ", 4), ("imagenet", "encoding=rope: 2 x ", 4), ("glue", "rope", 4)],
+)
+def test_a_table_is_the_sum_of_its_runs(name: str, runs: str, of_all: int, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["profile=paper", "seeds=2", "gpus=4", *(["columns=cola"] if name == "glue" else [])]
+    main([f"table={name}", "rows=none,rope", *words])
+    said = capsys.readouterr().out.splitlines()
+    assert f"{of_all} runs on 4 x H100 each" in said[0]
+    hours = [float(line.rpartition(", ")[2].split()[0].replace(",", "")) for line in said if "2 x " in line]
+    total = next(line for line in said if line.startswith("  time"))
+    assert len(hours) == 2
+    assert float(total.split(", ")[1].split()[0].replace(",", "")) == pytest.approx(sum(hours), abs=0.11)
+    assert any("not prepared" in line for line in said)
+
+
+def test_auto_takes_what_fits_the_card(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["experiment=alm", "profile=paper", "engine.samples_per_device=auto"]
+    main([*words, "gpu=t4"])
+    small = capsys.readouterr().out
+    main([*words, "gpu=h200"])
+    large = capsys.readouterr().out
+    assert "128 samples x 1 passes" in large
+    assert "128 samples x 1 passes" not in small
+    assert "fit            yes" in small
+    assert "fit            yes" in large
 
 
 def test_a_dry_run_lists_the_runs_of_unprepared_data(capsys: pytest.CaptureFixture[str]) -> None:

@@ -142,7 +142,7 @@ class Training:
 @dataclass
 class Engine:
     device: Device = MISSING
-    samples_per_device: int = MISSING
+    samples_per_device: int | str = MISSING
     num_workers: int = MISSING
     threads: int | None = None
     log_interval: int = MISSING
@@ -250,6 +250,9 @@ def check_common(config: DictConfig) -> None:
     Raises:
         UserError: naming the keys.
     """
+    samples = config.engine.samples_per_device
+    if samples != "auto" and (not isinstance(samples, int) or isinstance(samples, bool)):
+        raise UserError(f"engine.samples_per_device={samples}: expected auto or a whole number of at least 1")
     for key in PATH_KEYS:
         if not _NAME.fullmatch(name := OmegaConf.select(config, key)):
             raise UserError(f"{key}={name}: expected a name of letters, digits, - and _; folders are called by it")

@@ -39,6 +39,43 @@ class Counting:
     metrics: tuple[str, ...] = ()
     tokens: int | None = None
 
+    @property
+    def speed_units(self) -> int:
+        """How many of what the speed counts an update has."""
+        return self.per_update if self.unit == self.speed_unit else self.tokens or self.per_update
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What the costs of a run are counted from, without its data.
+
+    Attributes:
+        model: the layers, with :data:`PROBE_WORDS` words; its features are ``model.features(inputs)``, or
+            ``model(inputs)``.
+        inputs: one sample of the largest size.
+        tokens: of that sample: words, or patches.
+        mean_tokens: of a sample on average; None: all have the same size.
+        words: rows of the table of embeddings; 0: there is none.
+        tables: how many such tables the model has.
+        tied: the table is the output layer's weight too.
+        classes: columns of the logits.
+        scored: rows of logits for each token.
+        output_weights: of the output layer that one token meets, on average.
+        input_weights: of the layer before the blocks that one token meets.
+    """
+
+    model: nn.Module
+    inputs: Tensor
+    tokens: int
+    words: int
+    classes: int
+    scored: float
+    output_weights: float
+    tables: int = 1
+    tied: bool = False
+    input_weights: int = 0
+    mean_tokens: float | None = None
+
 
 class Family(ABC):
     """One family of experiments on fairseq: how its config becomes fairseq's, and how its result is measured.
@@ -52,6 +89,7 @@ class Family(ABC):
     # fairseq's statistic that chooses the best checkpoint, and whether more of it is better.
     best_metric: ClassVar[str] = "loss"
     maximise: ClassVar[bool] = False
+    samples_on_cpu: ClassVar[int] = 8  # in a pass, where engine.samples_per_device=auto
 
     @abstractmethod
     def task(self, config: DictConfig) -> dict[str, Any]:
@@ -69,9 +107,8 @@ class Family(ABC):
     def build(self, config: DictConfig) -> nn.Module:
         """The library's model of this config, on torch's current default device: what will be trained."""
 
-    def probe(self, config: DictConfig) -> tuple[nn.Module, Tensor] | None:
-        """(layers of a model with few words, the tokens of one sequence), to count what they keep; needs no data.
-        Its features are ``model.features(tokens)``, or ``model(tokens)``. None: this family has no such model."""
+    def probe(self, config: DictConfig) -> Probe | None:
+        """What costs are counted from; None where the vocabulary is not known before the data is prepared."""
         return None
 
     @abstractmethod
@@ -119,6 +156,11 @@ class Family(ABC):
     def selection(self, config: DictConfig) -> tuple[str, bool]:
         """(fairseq's statistic that chooses the best checkpoint, whether more of it is better)."""
         return self.best_metric, self.maximise
+
+    def trial_batch(self, config: DictConfig, fairseq_task: Any, samples: int) -> dict[str, Any]:
+        """A batch of ``samples`` of the largest size, as the task's loader would make it, on the CPU: what memory a
+        pass needs is tried with it."""
+        raise NotImplementedError
 
     def numbers_per_parameter(self, config: DictConfig) -> int:
         """How many float32 numbers a checkpoint holds for each parameter: the weight and Adam's two moments."""

@@ -47,19 +47,29 @@ def test_the_unitary_core_doubles_the_state() -> None:
     assert unitary.memory.activations > rotation.memory.activations
 
 
-@pytest.mark.parametrize("experiment", ["alm", "blm"])
+@pytest.mark.parametrize("experiment", ["alm", "blm", "glue", "imagenet"])
 def test_products_with_weights_are_those_that_torch_counts(experiment: str) -> None:
     config = compose([f"experiment={experiment}", "profile=paper", "attention=softmax", "encoding=none"])
     probe = family_of(config).probe(config)
     assert probe is not None
-    model, tokens = probe
     with FlopCounterMode(display=False) as counter:
-        getattr(model, "features", model)(tokens)
+        getattr(probe.model, "features", probe.model)(probe.inputs)
     counts = counter.get_flop_counts()["Global"]
-    with_weights = sum(count for kind, count in counts.items() if kind.__name__ in ("mm", "addmm"))
+    kinds = ("mm", "addmm", "convolution")
+    with_weights = sum(count for kind, count in counts.items() if kind.__name__ in kinds)
     found = cost(config, 8)
     assert found is not None
     assert found.flops.layers == 3 * config.recipe.batch_size * with_weights
+
+
+def test_images_and_sentences_pay_their_output_once_each() -> None:
+    images = cost(compose(["experiment=imagenet", "profile=paper"]), 8)
+    sentences = cost(compose(["experiment=glue", "profile=paper", "task=mnli"]), 8)
+    assert images is not None
+    assert sentences is not None
+    assert images.flops.output == pytest.approx(3 * 2048 * 2 * 384 * 1000)
+    assert sentences.flops.output == pytest.approx(3 * 32 * 2 * 768 * (768 + 3))
+    assert images.memory.state == pytest.approx(16 * 22.05e6, rel=0.02), "DeiT-small has 22 million weights"
 
 
 def test_memory_grows_with_samples_and_halves_in_half_precision() -> None:

@@ -98,6 +98,8 @@ def test_records_hold_no_secret(tiny_data: Path, tmp_path: Path, monkeypatch: py
     record = json.loads((folder / "record.json").read_text())
     assert record["status"] == "finished"
     assert record["manifest"]["encoding_backend"] in ("native", "torch")
+    assert record["manifest"]["attention_backend"] == "torch"
+    assert record["manifest"]["samples_per_device"] == 4
     for path in folder.rglob("*"):
         if path.is_file():
             assert b"0123456789abcdef" not in path.read_bytes(), path

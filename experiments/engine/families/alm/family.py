@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
-from torch import Tensor, nn
+from torch import nn
 
 from data_prep.api import load_manifest, unigram_perplexity
 from data_prep.core.errors import DataError
@@ -16,10 +16,10 @@ from experiments.engine.distributed import DistributedContext
 from experiments.engine.families.alm import adaptive_loss, cross_entropy, task  # noqa: F401 - register themselves
 from experiments.engine.families.alm import model as fairseq_model  # noqa: F401 - registers itself
 from experiments.engine.families.alm.evaluation import evaluate
-from experiments.engine.families.base import PROBE_WORDS, Counting, Family
+from experiments.engine.families.base import PROBE_WORDS, Counting, Family, Probe
 from experiments.engine.families.epochs import validation_interval
 from experiments.engine.model_config import library_config, model_section
-from experiments.engine.vocabulary import vocabulary_size
+from experiments.engine.vocabulary import expected_vocabulary_size, vocabulary_size
 from experiments.util.errors import UserError
 from lrpe.models import DecoderConfig, DecoderLM
 
@@ -54,10 +54,34 @@ class AutoregressiveLM(Family):
         words = vocabulary_size(Path(config.data.folder))
         return DecoderLM(library_config(DecoderConfig, self.model(config), vocab_size=words, padding_index=1))
 
-    def probe(self, config: DictConfig) -> tuple[nn.Module, Tensor]:
+    def probe(self, config: DictConfig) -> Probe | None:
+        words = expected_vocabulary_size(config.data.name, Path(config.data.folder))
+        if words is None:
+            return None
         section = model_section(DecoderConfig, config, adaptive_cutoffs=[])
         model = DecoderLM(library_config(DecoderConfig, section, vocab_size=PROBE_WORDS, padding_index=1))
-        return model, torch.full((1, config.recipe.tokens_per_sample), PROBE_WORDS - 1)
+        length, cutoffs = config.recipe.tokens_per_sample, list(config.model.adaptive_cutoffs)
+        classes = cutoffs[0] + len(cutoffs) if cutoffs else words
+        return Probe(
+            model,
+            torch.full((1, length), PROBE_WORDS - 1),
+            tokens=length,
+            words=words,
+            tables=1 if config.model.share_input_output else 2,
+            tied=config.model.share_input_output,
+            classes=classes,
+            scored=1.0,
+            output_weights=config.model.embed_dim * classes,
+        )
+
+    def trial_batch(self, config: DictConfig, fairseq_task: Any, samples: int) -> dict[str, Any]:
+        tokens = torch.full((samples, config.recipe.tokens_per_sample), fairseq_task.dictionary.nspecial)
+        return {
+            "net_input": {"src_tokens": tokens, "src_lengths": torch.full((samples,), tokens.shape[1])},
+            "target": tokens.clone(),
+            "ntokens": tokens.numel(),
+            "nsentences": samples,
+        }
 
     def counting(self, config: DictConfig) -> Counting:
         return Counting("tokens", config.recipe.batch_size * config.recipe.tokens_per_sample)

@@ -8,18 +8,19 @@ from typing import Any
 import torch
 from fairseq.data import Dictionary
 from omegaconf import DictConfig
-from torch import Tensor, nn
+from torch import nn
 
 from data_prep.api import unigram_perplexity
 from experiments.engine.distributed import DistributedContext
-from experiments.engine.families.base import PROBE_WORDS, Counting, Family
+from experiments.engine.families.base import PROBE_WORDS, Counting, Family, Probe
 from experiments.engine.families.blm import cross_entropy, task  # noqa: F401 - register themselves
 from experiments.engine.families.blm.blocks import load_blocks
 from experiments.engine.families.blm.evaluation import evaluate
+from experiments.engine.families.blm.masked import MASKED
 from experiments.engine.families.blm.model import LRPEEncoder
 from experiments.engine.families.epochs import validation_interval
 from experiments.engine.model_config import library_config, model_section
-from experiments.engine.vocabulary import vocabulary_size
+from experiments.engine.vocabulary import expected_vocabulary_size, vocabulary_size
 from experiments.util.errors import UserError
 from lrpe.models import EncoderConfig
 
@@ -37,6 +38,12 @@ def build_encoder(config: DictConfig, words: Path, masked_lm_head: bool) -> LRPE
     size = vocabulary_size(words) + MASK_SYMBOLS
     section = encoder_section(config)
     return LRPEEncoder(library_config(EncoderConfig, section, vocab_size=size, padding_index=1), masked_lm_head)
+
+
+def probed_encoder(config: DictConfig) -> nn.Module:
+    """The encoder of a config with few words."""
+    own = {"vocab_size": PROBE_WORDS, "padding_index": 1}
+    return LRPEEncoder(library_config(EncoderConfig, encoder_section(config), **own), masked_lm_head=False).encoder
 
 
 class BidirectionalLM(Family):
@@ -67,10 +74,36 @@ class BidirectionalLM(Family):
     def build(self, config: DictConfig) -> nn.Module:
         return build_encoder(config, Path(config.data.folder), masked_lm_head=True)
 
-    def probe(self, config: DictConfig) -> tuple[nn.Module, Tensor]:
-        own = {"vocab_size": PROBE_WORDS, "padding_index": 1}
-        model = LRPEEncoder(library_config(EncoderConfig, encoder_section(config), **own), masked_lm_head=True)
-        return model.encoder, torch.full((1, config.recipe.tokens_per_sample), PROBE_WORDS - 1)
+    def probe(self, config: DictConfig) -> Probe | None:
+        words = expected_vocabulary_size(config.data.name, Path(config.data.folder))
+        if words is None:
+            return None
+        length, scored = config.recipe.tokens_per_sample, config.recipe.mask_probability
+        classes = words + MASK_SYMBOLS
+        return Probe(
+            probed_encoder(config),
+            torch.full((1, length), PROBE_WORDS - 1),
+            tokens=length,
+            words=classes,
+            tied=True,
+            classes=classes,
+            scored=scored,
+            output_weights=scored * config.model.embed_dim * classes,
+        )
+
+    def trial_batch(self, config: DictConfig, fairseq_task: Any, samples: int) -> dict[str, Any]:
+        words = fairseq_task.source_dictionary
+        tokens = torch.full((samples, config.recipe.tokens_per_sample), words.nspecial)
+        masked = torch.arange(round(config.recipe.mask_probability * tokens.numel()))
+        target = torch.full_like(tokens, words.pad())
+        target.view(-1)[masked] = words.nspecial
+        return {
+            "net_input": {"src_tokens": tokens, "src_lengths": torch.full((samples,), tokens.shape[1])},
+            "target": target,
+            MASKED: masked,
+            "ntokens": tokens.numel(),
+            "nsentences": samples,
+        }
 
     def counting(self, config: DictConfig) -> Counting:
         return Counting("tokens", config.recipe.batch_size * config.recipe.tokens_per_sample)

@@ -66,6 +66,8 @@ class LRPEEncoder(BaseFairseqModel):
         """Logits of the masked tokens alone ``(masked, vocabulary)``, or of every token; features
         ``(batch, length, width)``; or a head's logits ``(batch, classes)``.
 
+        ``masked_tokens`` are bool ``(batch, length)``, or Int64 ``(masked,)``, positions in the flattened batch.
+
         With ``loss_targets`` ``(masked,)``, the sum of their -log p, formed inside the model's forward pass so that DDP
         sees every weight that it uses.
         """
@@ -75,7 +77,8 @@ class LRPEEncoder(BaseFairseqModel):
         if features_only:
             return features, {}
         if masked_tokens is not None:
-            features = features[masked_tokens]
+            boolean = masked_tokens.dtype == torch.bool
+            features = features[masked_tokens] if boolean else features.flatten(0, 1)[masked_tokens]
         if loss_targets is not None:
             return self.masked_lm_head.loss(features, loss_targets), {}
         return self.masked_lm_head(features), {}

@@ -15,6 +15,7 @@ from fairseq.tasks.masked_lm import MaskedLMConfig, MaskedLMTask
 from omegaconf import open_dict
 
 from experiments.engine.families.blm.blocks import load_blocks
+from experiments.engine.families.blm.masked import MaskedPositions
 from experiments.engine.update_batches import UpdateBatches, update_batches
 
 EVALUATION_SEED = 1
@@ -44,6 +45,7 @@ class LRPEMaskedLMTask(UpdateBatches, MaskedLMTask):
             super().load_dataset(split, *args, **options)
         finally:
             self.cfg = own
+        self.datasets[split] = MaskedPositions(self.datasets[split], self.source_dictionary.pad())
 
     def _load_dataset_split(self, split: str, epoch: int, combine: bool) -> FairseqDataset:
         folder, cfg = Path(utils.split_paths(self.cfg.data)[0]), self.cfg

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig
 from torch import nn
 
@@ -14,8 +15,8 @@ from experiments.config.identity import pretrained_checkpoint, pretraining_ident
 from experiments.config.pretraining import pretraining_config
 from experiments.engine import checkpoints
 from experiments.engine.distributed import DistributedContext
-from experiments.engine.families.base import Counting, Family
-from experiments.engine.families.blm.family import build_encoder, encoder_section
+from experiments.engine.families.base import PROBE_WORDS, Counting, Family, Probe
+from experiments.engine.families.blm.family import MASK_SYMBOLS, build_encoder, encoder_section, probed_encoder
 from experiments.engine.families.glue import task  # noqa: F401 - registers itself
 from experiments.engine.families.glue.answers import write_answers
 from experiments.engine.families.glue.criterion import HEAD
@@ -23,6 +24,7 @@ from experiments.engine.families.glue.joined import BEGIN, SEPARATOR, count_cut
 from experiments.engine.families.glue.metrics import mean, measure
 from experiments.engine.families.glue.prediction import predict
 from experiments.engine.families.glue.pretrained import compare
+from experiments.engine.vocabulary import expected_vocabulary_size
 from experiments.util.errors import UserError
 
 
@@ -64,6 +66,36 @@ class SentenceClassification(Family):
         model = build_encoder(config, Path(config.data.folder), masked_lm_head=False)
         model.register_classification_head(HEAD, num_classes=len(TASKS[config.task.name].labels) or 1)
         return model
+
+    def probe(self, config: DictConfig) -> Probe | None:
+        data, pretraining = Path(config.data.folder), config.pretraining.data.name
+        words = expected_vocabulary_size(config.data.name, data) or expected_vocabulary_size(pretraining, data)
+        if words is None:
+            return None
+        length, width = config.recipe.max_length, config.model.embed_dim
+        classes = len(TASKS[config.task.name].labels) or 1
+        prepared = (data / "manifest.json").is_file()
+        mean = self.counting(config).speed_units / config.recipe.batch_size if prepared else None
+        return Probe(
+            probed_encoder(config),
+            torch.full((1, length), PROBE_WORDS - 1),
+            tokens=length,
+            mean_tokens=mean,
+            words=words + MASK_SYMBOLS,
+            classes=classes,
+            scored=1 / length,
+            output_weights=width * (width + classes) / (mean or length),
+        )
+
+    def trial_batch(self, config: DictConfig, fairseq_task: Any, samples: int) -> dict[str, Any]:
+        tokens = torch.full((samples, config.recipe.max_length), fairseq_task.source_dictionary.nspecial)
+        regression = TASKS[config.task.name].regression
+        return {
+            "net_input": {"src_tokens": tokens, "src_lengths": torch.full((samples,), tokens.shape[1])},
+            "target": torch.zeros(samples, 1, dtype=torch.float32 if regression else torch.int64),
+            "ntokens": tokens.numel(),
+            "nsentences": samples,
+        }
 
     def counting(self, config: DictConfig) -> Counting:
         train = load_manifest(Path(config.data.folder))["splits"]["train"]

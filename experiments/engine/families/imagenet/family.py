@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig
 from torch import nn
 
@@ -15,7 +16,7 @@ from data_prep.core.errors import DataError
 from data_prep.images.index import class_names
 from experiments.engine import checkpoints
 from experiments.engine.distributed import DistributedContext
-from experiments.engine.families.base import Counting, Family
+from experiments.engine.families.base import Counting, Family, Probe
 from experiments.engine.families.imagenet import criterion, schedule, task  # noqa: F401 - register themselves
 from experiments.engine.families.imagenet import model as fairseq_model  # noqa: F401 - registers itself
 from experiments.engine.families.imagenet.dataset import updates_per_epoch
@@ -26,6 +27,9 @@ from experiments.engine.model_config import library_config, model_section
 from experiments.util.errors import UserError
 from lrpe.models import VisionConfig, VisionTransformer
 
+# (images for training, classes): ILSVRC 2012 (Russakovsky et al. 2015, table 2).
+PUBLISHED_SIZES = {"imagenet": (1_281_167, 1000)}
+
 
 class ImageClassification(Family):
     """Top-1 and top-5 accuracy on images of ``model.image_size`` pixels."""
@@ -35,6 +39,7 @@ class ImageClassification(Family):
     splits = ("valid",)
     best_metric = "top1"
     maximise = True
+    samples_on_cpu = 64
 
     def task(self, config: DictConfig) -> dict[str, Any]:
         return {
@@ -63,11 +68,39 @@ class ImageClassification(Family):
         classes = self._manifest(config)["classes"]
         return VisionTransformer(library_config(VisionConfig, self.model(config), num_classes=classes))
 
+    def probe(self, config: DictConfig) -> Probe | None:
+        found = self._sizes(config)
+        if found is None:
+            return None
+        model, (_, classes) = config.model, found
+        vit = VisionTransformer(library_config(VisionConfig, self.model(config), num_classes=classes))
+        tokens = self._patches(config) + vit.config.prefix_tokens
+        return Probe(
+            vit,
+            torch.zeros(1, vit.config.channels, model.image_size, model.image_size),
+            tokens=tokens,
+            words=0,
+            tables=0,
+            classes=classes,
+            scored=1 / tokens,
+            output_weights=model.embed_dim * classes / tokens,
+            input_weights=vit.config.channels * model.patch_size**2 * model.embed_dim,
+        )
+
+    def trial_batch(self, config: DictConfig, fairseq_task: Any, samples: int) -> dict[str, Any]:
+        size, channels = config.model.image_size, VisionConfig.channels
+        return {
+            "net_input": {"images": torch.zeros(samples, channels, size, size)},
+            "target": torch.full((samples, len(fairseq_task.classes)), 1 / len(fairseq_task.classes)),
+            "ntokens": samples,
+            "nsentences": samples,
+        }
+
     def counting(self, config: DictConfig) -> Counting:
-        patches = (config.model.image_size // config.model.patch_size) ** 2
         images = int(config.recipe.batch_size)
+        tokens = images * self._patches(config)
         return Counting(
-            "images", images, speed_unit="images", perplexity=False, metrics=("top1", "top5"), tokens=images * patches
+            "images", images, speed_unit="images", perplexity=False, metrics=("top1", "top5"), tokens=tokens
         )
 
     def updates(self, config: DictConfig) -> int:
@@ -156,7 +189,18 @@ class ImageClassification(Family):
         return int(config.recipe.warmup_epochs * self._updates_per_epoch(config) if given is None else given)
 
     def _updates_per_epoch(self, config: DictConfig) -> int:
-        return updates_per_epoch(self._manifest(config)["splits"]["train"]["images"], config.recipe.batch_size)
+        images, _ = self._sizes(config) or (self._manifest(config)["splits"]["train"]["images"], 0)
+        return updates_per_epoch(images, config.recipe.batch_size)
+
+    def _patches(self, config: DictConfig) -> int:
+        return (config.model.image_size // config.model.patch_size) ** 2
+
+    def _sizes(self, config: DictConfig) -> tuple[int, int] | None:
+        """(images for training, classes) of prepared data, else of what is published; None where neither is known."""
+        if (Path(config.data.folder) / "manifest.json").is_file():
+            manifest = self._manifest(config)
+            return manifest["splits"]["train"]["images"], manifest["classes"]
+        return PUBLISHED_SIZES.get(config.data.name)
 
     def _manifest(self, config: DictConfig) -> dict[str, Any]:
         try:
