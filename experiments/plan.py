@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -30,6 +31,9 @@ from experiments.tables.spec import load_table
 from experiments.util.cards import USABLE, Card, card
 from experiments.util.console import duration
 from experiments.util.errors import UserError, exit_on_user_error
+
+if TYPE_CHECKING:
+    from experiments.engine.cost import Cost
 
 OWN_KEYS = ("gpu", "gpus", "utilization", "table")
 
@@ -46,7 +50,7 @@ def main(arguments: Sequence[str]) -> None:
     """The whole command.
 
     Raises:
-        UserError: a key or value that cannot be, or a family whose costs are not modeled.
+        UserError: a key or value that cannot be, or data of unknown sizes.
     """
     if any(word in ("-h", "--help", "help") for word in arguments):
         print((__doc__ or "").strip())
@@ -100,20 +104,21 @@ def estimate(config: DictConfig, chosen: Card, gpus: int, utilization: float) ->
     """What one run takes on ``gpus`` cards at ``utilization`` of their peak; see docs/plan.md.
 
     Raises:
-        UserError: a batch that does not divide, or a family whose costs are not modeled.
+        UserError: a batch that does not divide, or data of unknown sizes.
     """
-    from experiments.engine.cost import cost
+    from experiments.engine.cost import costs
     from experiments.engine.families import family_of
     from experiments.engine.plan import cost_lines
     from experiments.engine.translate import accumulation
 
-    samples, passes = accumulation(_sized(config, chosen, gpus), gpus)
-    found = cost(config, samples)
-    if found is None:
+    of = costs(config)
+    if of is None:
         raise UserError(
-            f"experiment={config.experiment.name} data={config.data.name}: its sizes are not known before it is prepared "
-            "(those of wikitext2, wikitext103, their _bpe and imagenet are)"
+            f"experiment={config.experiment.name} data={config.data.name}: its sizes are not known before the data is "
+            "prepared (those of wikitext2, wikitext103, their _bpe and imagenet are)"
         )
+    samples, passes = accumulation(_sized(config, of, chosen, gpus), gpus)
+    found = of(samples)
     seconds = (
         family_of(config).updates(config)
         * found.flops.total
@@ -127,29 +132,23 @@ def estimate(config: DictConfig, chosen: Card, gpus: int, utilization: float) ->
     return Estimate(seconds, lines)
 
 
-def _sized(config: DictConfig, chosen: Card, gpus: int) -> DictConfig:
+def _sized(config: DictConfig, of: Callable[[int], Cost], chosen: Card, gpus: int) -> DictConfig:
     """For ``engine.samples_per_device=auto``, the largest power of two that fits by the model of memory."""
-    from experiments.engine.cost import cost
     from experiments.engine.samples import candidates, set_samples
-    from experiments.engine.translate import AUTO
+    from experiments.engine.translate import AUTO, pass_matters
 
-    if config.engine.samples_per_device != AUTO:
+    if config.engine.samples_per_device != AUTO or pass_matters(config):
         return config
-    fitting = [1]
-    for samples in candidates(config.recipe.batch_size // gpus):
-        found = cost(config, samples)
-        if found is None or found.memory.total > USABLE * chosen.memory:
-            break
-        fitting.append(samples)
-    return set_samples(config, fitting[-1])
+    sizes = candidates(config.recipe.batch_size // gpus)
+    return set_samples(config, max([1, *(n for n in sizes if of(n).memory.total <= USABLE * chosen.memory)]))
 
 
 def _fit(needed: int, chosen: Card) -> str:
     share = needed / chosen.memory
     if share > USABLE:
         return (
-            f"  fit            no: {share:.0%} of the card's {chosen.memory / 2**30:.0f} GiB, of which {USABLE:.0%} can be "
-            "counted on; lower engine.samples_per_device"
+            f"  fit            no: {share:.0%} of the card's {chosen.memory / 2**30:.0f} GiB, of which {USABLE:.0%} "
+            "can be counted on; lower engine.samples_per_device"
         )
     return f"  fit            yes: {share:.0%} of the card's {chosen.memory / 2**30:.0f} GiB"
 

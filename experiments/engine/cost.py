@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -66,7 +67,13 @@ class Cost:
 
 def cost(config: DictConfig, samples: int) -> Cost | None:
     """What one update of a run takes, with ``samples`` in a pass of each device; None where the vocabulary is not known
-    before the data is prepared.
+    before the data is prepared."""
+    of = costs(config)
+    return None if of is None else of(samples)
+
+
+def costs(config: DictConfig) -> Callable[[int], Cost] | None:
+    """:func:`cost` as a function of the samples in a pass.
 
     The activations are not a formula but a measurement: models of one and of two layers run forward for one sample on
     this processor, and what autograd keeps is counted.
@@ -88,15 +95,20 @@ def cost(config: DictConfig, samples: int) -> Cost | None:
     )
     # fp16 and bf16 keep weights and gradients in half precision beside the optimizer's float32 copy and its gradient
     bytes_each = 20 if half else 16
-    rows = max(1, round(samples * two.tokens * two.scored))
-    rows = min(ROWS, rows) if two.words else rows
-    memory = Memory(
-        state=bytes_each * _parameters(config, one, two),
-        activations=round(samples * (layers * each + around) * (0.5 if half else 1)),
-        # the table's gradient of the embedding and that of the output are two tensors until they are added
-        output=rows * two.classes * (8 if half else 4) + 4 * two.words * model_dim * two.tied,
-    )
-    return Cost(flops, memory)
+    state = bytes_each * _parameters(config, one, two)
+
+    def of(samples: int) -> Cost:
+        rows = max(1, round(samples * two.tokens * two.scored))
+        rows = min(ROWS, rows) if two.tied else rows
+        memory = Memory(
+            state=state,
+            activations=round(samples * (layers * each + around) * (0.5 if half else 1)),
+            # the table's gradient of the embedding and that of the output are two tensors until they are added
+            output=rows * two.classes * (8 if half else 4) + 4 * two.words * model_dim * two.tied,
+        )
+        return Cost(flops, memory)
+
+    return of
 
 
 def _probed(config: DictConfig, layers: int) -> Probe | None:
