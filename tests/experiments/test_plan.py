@@ -22,7 +22,7 @@ def test_a_run_without_data(capsys: pytest.CaptureFixture[str]) -> None:
     main(["experiment=alm", "profile=paper", "gpu=h100", "gpus=8"])
     said = capsys.readouterr().out
     for word in (
-        "8 samples x 2 passes x 8 GPUs",
+        "16 samples x 1 passes x 8 GPUs",
         "TFLOP an update",
         "GiB at its peak",
         "fit            yes",
@@ -57,7 +57,7 @@ def test_a_table_is_the_sum_of_its_runs(name: str, runs: str, of_all: int, capsy
 
 
 def test_auto_takes_what_fits_the_card(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["experiment=alm", "profile=paper", "engine.samples_per_device=auto"]
+    words = ["experiment=alm", "profile=paper"]
     main([*words, "gpu=t4"])
     small = capsys.readouterr().out
     main([*words, "gpu=h200"])
