@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.config import compose
+from experiments.config.effect import pass_matters
 from experiments.tables.plan import make_plan, resolve_config
 from experiments.tables.request import parse_request
 from experiments.tables.spec import load_table
@@ -135,7 +136,7 @@ def estimate(config: DictConfig, chosen: Card, gpus: int, utilization: float) ->
 def _sized(config: DictConfig, of: Callable[[int], Cost], chosen: Card, gpus: int) -> DictConfig:
     """For ``engine.samples_per_device=auto``, the largest power of two that fits by the model of memory."""
     from experiments.engine.samples import candidates, set_samples
-    from experiments.engine.translate import AUTO, pass_matters
+    from experiments.engine.translate import AUTO
 
     if config.engine.samples_per_device != AUTO or pass_matters(config):
         return config

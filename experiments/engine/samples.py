@@ -15,11 +15,12 @@ from fairseq import optim, tasks, utils
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from experiments.config import identity
+from experiments.config.effect import pass_matters
 from experiments.engine import optimizer  # noqa: F401 - registers itself
 from experiments.engine.distributed import DistributedContext
 from experiments.engine.families import family_of
 from experiments.engine.tf32 import matrix_products
-from experiments.engine.translate import AUTO, fairseq_config, pass_matters
+from experiments.engine.translate import AUTO, fairseq_config
 from experiments.util.cards import USABLE
 from experiments.util.errors import UserError
 from experiments.util.files import write_atomically
