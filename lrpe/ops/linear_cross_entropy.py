@@ -92,14 +92,18 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        # 1, of the loss itself, costs no pass over the weight's gradient; a GPU would have to be waited for to know.
-        as_it_is = not torch.compiler.is_compiling() and upstream.device.type == "cpu" and upstream.item() == 1
+        as_it_is = _is_known_one(upstream)  # then there is no pass over the gradients
         scaled = (
             None if gradient is None else (gradient if as_it_is else gradient * upstream).to(dtype)
             for gradient, dtype in zip(ctx.saved_tensors, ctx.dtypes, strict=True)  # type: ignore[attr-defined]
         )
         to_features, to_weight, to_bias = scaled
         return to_features, to_weight, None, to_bias, None, None, None
+
+
+def _is_known_one(upstream: Tensor) -> bool:
+    """Whether a gradient is 1, which a GPU would have to be waited for to know."""
+    return not torch.compiler.is_compiling() and upstream.device.type == "cpu" and upstream.item() == 1
 
 
 def _forward(
