@@ -147,9 +147,9 @@ def _forward(
         if to_features is None and to_weight is None and to_bias is None:
             continue
         p.scatter_add_(-1, target, torch.full_like(said, -1.0))
-        # What does not count is left out of the small factors: p is read as seldom as it can be.
+        # What does not count is left out of the small factors below: p is read as seldom as it can be.
         if to_bias is not None:
-            to_bias.addmv_(p.T, count[:, 0])
+            to_bias += p.mul_(count).sum(0)
         if half:
             p = p.mul_(scale).to(x.dtype)
         if to_features is not None:
