@@ -29,25 +29,38 @@ def compare(
         warm: calls of each before the clock starts.
 
     Returns:
-        Plain data: a row a case with the median, quartiles (seconds) and the median of the rounds' ratios.
+        Plain data: a row a case with the median, quartiles (seconds) and the median of the rounds' ratios, of wall time
+        and of processor time, which other work on the machine disturbs less.
     """
     for case in cases.values():
         for _ in range(warm):
             case()
     seconds: dict[str, list[float]] = {name: [] for name in cases}
+    processor: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(rounds):
         for name, case in cases.items():
-            began = time.perf_counter()
+            began, busy = time.perf_counter(), time.process_time()
             case()
             seconds[name].append(time.perf_counter() - began)
+            processor[name].append(time.process_time() - busy)
     rows = []
     for name, values in seconds.items():
-        ratios = [one / base for one, base in zip(values, seconds[reference], strict=True)]
         low, median, high = statistics.quantiles(values, n=4)
         rows.append(
-            {"name": name, "median": median, "low": low, "high": high, "ratio": statistics.median(ratios)},
+            {
+                "name": name,
+                "median": median,
+                "low": low,
+                "high": high,
+                "ratio": _ratio(values, seconds[reference]),
+                "processor_ratio": _ratio(processor[name], processor[reference]),
+            },
         )
     return {"title": title, "reference": reference, "rounds": rounds, "note": note, "rows": rows}
+
+
+def _ratio(values: list[float], base: list[float]) -> float:
+    return statistics.median(one / other for one, other in zip(values, base, strict=True))
 
 
 def keep_memory() -> None:
