@@ -101,8 +101,8 @@ def attention_backend(config: DictConfig, cuda: bool) -> str:
         key_dim=head,
         value_dim=head,
         causal=config.experiment.name == "alm",
-        compiling=config.engine.compile,
-        in_memory=not config.engine.compile,
+        compiling=config.engine.compile is True,
+        in_memory=config.engine.compile is not True,
     )
     with matrix_products(config.recipe.precision) if cuda else nullcontext():
         return resolve(case).name

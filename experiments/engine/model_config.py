@@ -44,7 +44,7 @@ def model_section(kind: type, config: DictConfig, **own: Any) -> dict[str, Any]:
     return {
         "config": json.dumps(values, sort_keys=True),
         "decay_angles": protocol["decay_angles"],
-        "compile": plain["engine"]["compile"],
+        "compile": plain["engine"]["compile"] is True,  # auto: experiments/engine/samples.py
     }
 
 

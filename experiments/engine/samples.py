@@ -1,4 +1,7 @@
-"""``engine.samples_per_device=auto``: how many samples a pass of this card takes, found by trying."""
+"""``auto`` of ``engine.samples_per_device`` and ``engine.compile``: what suits the device of this run.
+
+How many samples a pass of a card takes is found by trying.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from experiments.config import identity
 from experiments.config.effect import pass_matters
 from experiments.engine import optimizer  # noqa: F401 - registers itself
-from experiments.engine.distributed import DistributedContext
+from experiments.engine.distributed import DistributedContext, attention_backend
 from experiments.engine.families import family_of
 from experiments.engine.tf32 import matrix_products
 from experiments.engine.translate import AUTO, fairseq_config
@@ -27,6 +30,20 @@ from experiments.util.files import write_atomically
 
 CACHE = "samples_per_device.json"  # below paths.results; delete it to have cards tried again
 PATIENCE = 900  # seconds that other ranks wait for what the first finds
+
+
+def settled(config: DictConfig, place: DistributedContext) -> DictConfig:
+    """The config with a number of samples and a truth for every ``auto`` of ``engine``.
+
+    ``engine.compile=auto`` compiles on a GPU, unless flash-linear-attention's kernels, which a graph would leave
+    unused, compute the attention there.
+
+    Raises:
+        UserError: as :func:`with_samples`.
+    """
+    if config.engine.compile == AUTO:
+        config = _changed(config, compile=place.cuda and attention_backend(config, place.cuda) != "fla")
+    return with_samples(config, place)
 
 
 def with_samples(config: DictConfig, place: DistributedContext) -> DictConfig:
@@ -55,8 +72,12 @@ def with_samples(config: DictConfig, place: DistributedContext) -> DictConfig:
 
 def set_samples(config: DictConfig, samples: int) -> DictConfig:
     """A copy of a config with this number in ``engine.samples_per_device``."""
+    return _changed(config, samples_per_device=samples)
+
+
+def _changed(config: DictConfig, **engine: Any) -> DictConfig:
     changed = OmegaConf.create(OmegaConf.to_container(config))
-    changed.engine.samples_per_device = samples
+    changed.engine.update(engine)
     OmegaConf.set_readonly(changed, True)
     OmegaConf.set_struct(changed, True)
     assert isinstance(changed, DictConfig)

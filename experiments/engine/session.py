@@ -27,7 +27,7 @@ from experiments.engine.families import family_of
 from experiments.engine.plan import Plan, make_plan
 from experiments.engine.progress import MFU, Row, RunProgress, peak_memory
 from experiments.engine.run import median_speed, median_utilization, train
-from experiments.engine.samples import with_samples
+from experiments.engine.samples import settled
 from experiments.engine.signals import Interrupted, Stopping
 from experiments.engine.translate import fairseq_config
 from experiments.launch.command import repeatable_command
@@ -63,10 +63,10 @@ def train_run(config: DictConfig, folder: Path, wait: bool = False) -> int:
     place = find_context(config.engine.device)
     arithmetic = arithmetic_of(config.recipe.precision, place.cuda)
     data = _check_data(config)
-    sized = with_samples(config, place)
-    plan = make_plan(sized, place.world_size)
+    settled_config = settled(config, place)
+    plan = make_plan(settled_config, place.world_size)
     name = run_name(config)
-    fairseq = fairseq_config(sized, folder, place)
+    fairseq = fairseq_config(settled_config, folder, place)
     runs = RunFolder(folder)
     if not place.is_first:
         with written_below(folder, name):
@@ -108,9 +108,10 @@ def train_run(config: DictConfig, folder: Path, wait: bool = False) -> int:
             manifest=build_manifest(plain, data, repeatable_command())
             | {
                 "encoding_backend": encoding_backend(place.cuda),
-                "attention_backend": attention_backend(config, place.cuda),
+                "attention_backend": attention_backend(settled_config, place.cuda),
                 "arithmetic": arithmetic,
                 "samples_per_device": plan.samples,
+                "compiled": settled_config.engine.compile,
             }
             | described,
             from_update=start,

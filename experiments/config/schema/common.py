@@ -148,7 +148,7 @@ class Engine:
     log_interval: int = MISSING
     keep_checkpoints: int = MISSING
     max_skipped_updates: int = MISSING
-    compile: bool = MISSING
+    compile: bool | str = MISSING
     fairseq: dict[str, Any] = field(default_factory=dict)
 
 
@@ -253,6 +253,8 @@ def check_common(config: DictConfig) -> None:
     samples = config.engine.samples_per_device
     if samples != "auto" and (not isinstance(samples, int) or isinstance(samples, bool)):
         raise UserError(f"engine.samples_per_device={samples}: expected auto or a whole number of at least 1")
+    if config.engine.compile not in (True, False, "auto"):
+        raise UserError(f"engine.compile={config.engine.compile}: expected true, false or auto")
     for key in PATH_KEYS:
         if not _NAME.fullmatch(name := OmegaConf.select(config, key)):
             raise UserError(f"{key}={name}: expected a name of letters, digits, - and _; folders are called by it")

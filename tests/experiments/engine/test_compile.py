@@ -11,7 +11,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from experiments.config import compose
 from experiments.engine.families import family_of
 from experiments.engine.model_config import library_config
-from lrpe.models import DecoderConfig, DecoderLM
+from lrpe.models import BidirectionalEncoder, DecoderConfig, DecoderLM, EncoderConfig, VisionConfig, VisionTransformer
 
 ENCODINGS = sorted(path.stem for path in (Path(__file__).parents[3] / "conf" / "encoding").glob("*.yaml"))
 VOCABULARY = 20
@@ -42,3 +42,31 @@ def test_one_graph_trains_every_length_after_the_second(encoding: str) -> None:
         torch.testing.assert_close(gradients[1], gradients[0])
         graphs.append(counter.frame_count)
     assert graphs == [1, 2, 2, 2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("family", ["blm", "imagenet"])
+def test_encoder_and_vision_transformer_become_one_graph(family: str, encoding: str) -> None:
+    torch._dynamo.reset()
+    config = compose([f"experiment={family}", "profile=demo", f"encoding={encoding}", "protocol=controlled"])
+    section = family_of(config).model(config)
+    torch.manual_seed(0)
+    model: torch.nn.Module
+    if family == "blm":
+        words = {"vocab_size": VOCABULARY, "padding_index": 1}
+        model = BidirectionalEncoder(library_config(EncoderConfig, section, **words)).double()
+        inputs = torch.randint(4, VOCABULARY, (3, 20))
+        inputs[0, 15:] = 1  # padding
+    else:
+        model = VisionTransformer(library_config(VisionConfig, section, num_classes=10)).double()
+        inputs = torch.rand(3, model.config.channels, 8, 8, dtype=torch.float64)
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    found = []
+    for network in (model, compiled):
+        torch.manual_seed(1)
+        model.zero_grad()
+        out = network(inputs)
+        out.logsumexp(-1).mean().backward()
+        found.append([out.detach(), *(p.grad.clone() for p in model.parameters() if p.grad is not None)])
+    torch.testing.assert_close(found[1], found[0])

@@ -13,7 +13,7 @@ import torch
 from experiments.config import compose, identity
 from experiments.engine import samples
 from experiments.engine.distributed import DistributedContext
-from experiments.engine.samples import candidates, largest_that_fits, trial_step, with_samples
+from experiments.engine.samples import candidates, largest_that_fits, settled, trial_step, with_samples
 from experiments.engine.translate import accumulation
 from experiments.util.errors import UserError
 from tests.experiments.conftest import TINY, TINY_BLM
@@ -126,3 +126,21 @@ def test_a_trial_is_a_whole_step(
 ) -> None:
     monkeypatch.setenv("LRPE_DATA", str(tiny_data))
     trial_step(compose([*words, AUTO, f"recipe.precision={precision}"]), 2, CPU)
+
+
+@pytest.mark.parametrize(
+    ("backend", "place", "expected"),
+    [("torch", CARD, True), ("fla", CARD, False), ("none", CARD, True), ("torch", CPU, False)],
+)
+def test_auto_compiles_on_a_card_where_no_graph_displaces_flas_kernels(
+    backend: str, place: DistributedContext, expected: bool, on_card: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(samples, "attention_backend", lambda config, cuda: backend)
+    config = compose([*TINY, "engine.compile=auto", "engine.samples_per_device=2"])
+    assert settled(config, place).engine.compile is expected
+    assert settled(compose([*TINY, "engine.compile=true"]), place).engine.compile is True
+
+
+def test_compile_is_true_false_or_auto() -> None:
+    with pytest.raises(UserError, match=r"engine\.compile=perhaps: expected true, false or auto"):
+        compose(["engine.compile=perhaps"])

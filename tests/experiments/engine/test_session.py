@@ -100,6 +100,7 @@ def test_records_hold_no_secret(tiny_data: Path, tmp_path: Path, monkeypatch: py
     assert record["manifest"]["encoding_backend"] in ("native", "torch")
     assert record["manifest"]["attention_backend"] == "torch"
     assert record["manifest"]["samples_per_device"] == 4
+    assert record["manifest"]["compiled"] is False
     for path in folder.rglob("*"):
         if path.is_file():
             assert b"0123456789abcdef" not in path.read_bytes(), path
