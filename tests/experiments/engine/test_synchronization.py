@@ -63,7 +63,10 @@ def _counting(kind: type, method: str, into: list[Counter[str]]) -> Iterator[Non
 WORDS = {
     "alm": [*TINY, "encoding=lrpe_unitary_learned"],
     "blm": [*TINY_BLM, "encoding=lrpe_orthogonal"],
-    "glue": [*TINY_GLUE, "task=rte", "pretraining.start=scratch", "encoding=rope"],
+    "glue": [
+        *(word for word in TINY_GLUE if not word.startswith("pretraining.")),
+        *("task=rte", "pretraining.start=scratch", "encoding=rope"),
+    ],
     "imagenet": [*TINY_IMAGES, "encoding=lrpe_orthogonal", "recipe.mixup=0.8"],
 }
 
