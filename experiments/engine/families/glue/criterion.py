@@ -14,6 +14,8 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 from torch import Tensor
 
+from experiments.engine import logged
+
 HEAD = "sentence_classification_head"
 
 
@@ -44,20 +46,20 @@ class LRPESentencePredictionCriterion(FairseqCriterion):
         else:
             prediction = logits.argmax(-1)
             loss = F.cross_entropy(logits.float(), target, reduction="sum")
-        logged = {
+        output = {
             "loss": loss.data,
             "ntokens": sample["ntokens"],
             "nsentences": len(target),
             "sample_size": len(target),
         }
         if not model.training:
-            logged |= {"prediction": prediction.detach().cpu(), "target": target.cpu()}
-        return loss, len(target), logged
+            output |= {"prediction": prediction.detach().cpu(), "target": target.cpu()}
+        return loss, len(target), output
 
     @staticmethod
     def reduce_metrics(logging_outputs: Sequence[Mapping[str, Any]]) -> None:
         size = sum(output.get("sample_size", 0) for output in logging_outputs)
-        loss = sum(float(output.get("loss", 0)) for output in logging_outputs)
+        loss = sum(logged.number(output.get("loss", 0)) for output in logging_outputs)
         metrics.log_scalar("loss", loss / size / math.log(2), size, round=6)  # fairseq counts in bits
         for name in ("prediction", "target"):
             found = [output[name] for output in logging_outputs if name in output]

@@ -13,6 +13,8 @@ from fairseq.dataclass import FairseqDataclass
 from fairseq.logging import metrics
 from torch import Tensor
 
+from experiments.engine import logged
+
 
 @register_criterion("lrpe_image_classification", dataclass=FairseqDataclass)
 class ImageCriterion(FairseqCriterion):
@@ -30,7 +32,7 @@ class ImageCriterion(FairseqCriterion):
             loss, label = F.cross_entropy(logits, target, reduction="sum"), target
         images = len(label)
         top1, top5 = count_correct(logits.detach(), label)
-        logged = {
+        output = {
             "loss": loss.data,
             "top1": top1,
             "top5": top5,
@@ -38,12 +40,12 @@ class ImageCriterion(FairseqCriterion):
             "nsentences": images,
             "sample_size": images,
         }
-        return loss, images, logged
+        return loss, images, output
 
     @classmethod
     def reduce_metrics(cls, logging_outputs: Sequence[Mapping[str, Any]]) -> None:
-        def total(key: str) -> float:
-            return float(sum(output.get(key, 0) for output in logging_outputs))
+        def total(key: str) -> Any:
+            return logged.number(sum(output.get(key, 0) for output in logging_outputs))
 
         images = total("sample_size")
         metrics.log_scalar("loss", total("loss") / max(images, 1) / math.log(2), images, round=4)
