@@ -68,7 +68,11 @@ WORDS = {
         *(word for word in TINY_GLUE if not word.startswith("pretraining.")),
         *("task=rte", "pretraining.start=scratch", "encoding=rope"),
     ],
-    "imagenet": [*TINY_IMAGES, "encoding=lrpe_orthogonal", "recipe.mixup=0.8"],
+    "imagenet": [
+        *(word for word in TINY_IMAGES if "epochs" not in word),
+        "encoding=lrpe_orthogonal",
+        "recipe.mixup=0.8",
+    ],
 }
 
 
