@@ -11,7 +11,6 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from types import ModuleType
@@ -76,7 +75,8 @@ class Server:
 
     def __init__(self, wandb: ModuleType, config: Mapping[str, Any], record: Record, limits: Limits) -> None:
         self._wandb = wandb
-        self._api = wandb.Api(timeout=math.ceil(limits.start))
+        self._connect = partial(wandb.Api, timeout=math.ceil(limits.start))
+        self._api = self._connect()
         tracker = config.get("tracker") or {}
         self.run_id = wandb_id(record)
         self.project = tracker.get("project") or "lrpe"
@@ -109,8 +109,11 @@ class Server:
         )
         run = None
         if rewind_to is not None:
-            with suppress(self._wandb.errors.Error):
+            try:
                 run = start(resume_from=f"{self.run_id}?_step={rewind_to}", settings=self._settings())
+            except self._wandb.errors.Error:
+                self._wandb.teardown()  # wandb's service, which else takes the id for one in use
+                self._api = self._connect()
         run = run or start(id=self.run_id, resume="allow", settings=self._settings())
         for name in AXES:
             run.define_metric(name)
