@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import netrc
 import os
@@ -75,6 +76,9 @@ def import_wandb() -> ModuleType:
     import wandb
     from pydantic import ValidationError
 
+    own = logging.getLogger("wandb")  # it has a log of its own; what matters it raises
+    own.propagate = False
+    own.addHandler(logging.NullHandler())
     try:
         _ = wandb.setup().settings
     except wandb.errors.UsageError as error:
