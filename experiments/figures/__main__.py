@@ -68,7 +68,7 @@ def main(words: Sequence[str]) -> int:
     if "cost" in kinds:
         written += _draw_cost(settings, runs, out, arguments.measure)
     if "effects" in kinds:
-        drawn = draw_tables(Path(arguments.results) / "tables", [run.keys["identity"] for run in runs], out)
+        drawn = draw_tables(Path(arguments.results) / "tables", [run.keys["identity"] for run in runs], out, _say)
         if not drawn:
             _say(
                 f"no table with intervals in {arguments.results}/tables, so there is no figure of effects; it takes "

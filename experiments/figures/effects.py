@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,13 +122,16 @@ def _effect(line: Mapping[str, str]) -> Effect:
     return Effect(line["label"], difference, low, high, bool(line["p_holm"]) and float(line["p_holm"]) < ALPHA)
 
 
-def draw_tables(folder: Path, identities: Sequence[str], out: Path) -> list[Path]:
-    """A figure for each table in ``folder`` that has one of these runs behind it."""
-    chosen = set(identities)
-    tables = {path.stem: effects_of(path) for path in sorted(folder.glob("*.csv"))}
-    return [
-        written
-        for stem, table in tables.items()
-        if chosen & table.identities
-        for written in draw_effects(table, out / stem)
-    ]
+def draw_tables(folder: Path, identities: Sequence[str], out: Path, say: Callable[[str], None]) -> list[Path]:
+    """A figure for each table in ``folder`` that has one of these runs behind it; a file that is no such table is said
+    and left out."""
+    written: list[Path] = []
+    for path in sorted(folder.glob("*.csv")):
+        try:
+            table = effects_of(path)
+        except UserError as error:
+            say(str(error))
+            continue
+        if table.identities & set(identities):
+            written += draw_effects(table, out / path.stem)
+    return written

@@ -57,8 +57,8 @@ def test_the_figure_repeats_and_grows_with_its_rows(tmp_path: Path) -> None:
 def test_tables_of_the_chosen_runs_are_drawn(tmp_path: Path) -> None:
     table(tmp_path, results(VALUES))
     table(tmp_path, results({name: values[:2] for name, values in VALUES.items()}), "alm-small-controlled")
-    assert draw_tables(tmp_path, ["ffffffff"], tmp_path) == []
-    drawn = draw_tables(tmp_path, ["0123abcd"], tmp_path / "out")
+    assert draw_tables(tmp_path, ["ffffffff"], tmp_path, print) == []
+    drawn = draw_tables(tmp_path, ["0123abcd"], tmp_path / "out", print)
     assert [path.name for path in drawn] == ["alm-demo-controlled-effects.png", "alm-demo-controlled-effects.pdf"]
 
 
@@ -72,3 +72,8 @@ def test_a_table_from_before_intervals_is_named_with_the_remedy(tmp_path: Path) 
     path.write_text(out.getvalue())
     with pytest.raises(UserError, match=r"alm-demo-controlled\.csv is no table with confidence intervals; render it"):
         effects_of(path)
+    said: list[str] = []
+    table(tmp_path, results(VALUES), "blm-demo-controlled")
+    drawn = draw_tables(tmp_path, ["0123abcd"], tmp_path, said.append)
+    assert [path.name for path in drawn] == ["blm-demo-controlled-effects.png", "blm-demo-controlled-effects.pdf"]
+    assert len(said) == 1, "the others are drawn all the same"
