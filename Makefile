@@ -81,10 +81,6 @@ table-blm: ## bidirectional language modeling
 table-glue: ## text classification, GLUE
 table-imagenet: ## image classification
 table-anchors: ## rows with published figures beside ours: PROFILE=paper
-# The demo's image models keep one core busy, so two train at a time unless JOBS says otherwise.
-ifeq ($(JOBS)-$(LAUNCHER)-$(PROFILE),--demo)
-table-imagenet: JOBS := 2
-endif
 # What was printed was measured with the authors' code.
 table-anchors: PROTOCOL := published
 

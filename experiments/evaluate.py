@@ -6,7 +6,7 @@
     python -m experiments.evaluate run=results/runs/alm/rope-1a2b3c4d/seed1 length=512,1024,2048 record=true
 
 Keys:
-    run             a run's folder: its best checkpoint is scored
+    run             a run's folder: its best checkpoint is scored; or a folder of experiments.export
     checkpoint      or any checkpoint file
     split           a split of its data: train, valid, test, ...       [test; valid for sentence tasks and images]
     context_window  tokens of context that every scored token has at least     [the recipe's; autoregressive models;
@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_prep.api import load_manifest
 from data_prep.core.errors import DataError
-from experiments.runs.checkpoint import checkpoint_path
+from experiments.runs.checkpoint import checkpoint_path, is_exported
 from experiments.runs.lengths import QUANTITIES, beyond_positions, lacking, metric_name
 from experiments.runs.records import Record, RunFolder
 from experiments.runs.store import open_run
@@ -61,8 +61,6 @@ class Arguments:
 def main() -> None:
     arguments = parse(Arguments, sys.argv[1:], __doc__ or "")
     path = checkpoint_path(arguments.run, arguments.checkpoint)
-    if not path.is_file():
-        raise UserError(f"no checkpoint at {path}; give the folder of a finished run")
     lengths = _lengths(arguments)
     _refuse_beyond_positions(arguments, lengths)
     from experiments.engine import checkpoints
@@ -137,7 +135,7 @@ def _lengths(arguments: Arguments) -> list[int]:
         if not word.isdecimal() or int(word) < 2:
             raise UserError(f"length={arguments.length}: expected a whole number of at least 2, or several with commas")
     if arguments.record:
-        if not words or arguments.run is None:
+        if not words or arguments.run is None or is_exported(Path(arguments.run)):
             raise UserError("record=true: expected run=<run folder> and length=<tokens>, whose metrics a record keeps")
         if arguments.context_window or arguments.split not in (None, "test"):
             raise UserError("record=true: a record keeps the test split, without a context window; leave these two out")

@@ -3,7 +3,8 @@
     python -m experiments.generate run=results/runs/alm/rope-1a2b3c4d/seed1 prompt="the module defines" tokens=60
 
 Keys:
-    run          a run's folder: its best checkpoint is used
+    run          a run's folder: its best checkpoint is used; or a folder of experiments.export,
+                 which brings its own words
     checkpoint   or any checkpoint file
     prompt       the text to continue                                            [empty: the start of a line]
     tokens       how many tokens to draw                                         [50]
@@ -49,8 +50,6 @@ def main() -> None:
     if arguments.tokens < 1 or arguments.temperature < 0 or arguments.top_k < 1:
         raise UserError("tokens and top_k are at least 1, temperature at least 0")
     path = checkpoint_path(arguments.run, arguments.checkpoint)
-    if not path.is_file():
-        raise UserError(f"no checkpoint at {path}; give the folder of a finished run")
     import torch
 
     from experiments.engine import checkpoints
@@ -61,7 +60,8 @@ def main() -> None:
     checkpoints.install()
     if (family := family_of_checkpoint(path)).name != "alm":
         raise UserError(f"{path}: experiment={family.name} does not continue a text; give a run of experiment=alm")
-    model, config, task = load(path, Path(arguments.data) if arguments.data else None)
+    data = Path(arguments.data) if arguments.data else None
+    model, config, task = load(path, data, prepared=data is not None or not path.is_dir())
     device = "cuda" if find_context(arguments.device).cuda else "cpu"
     dictionary = task.source_dictionary
     words, show = _codec(Path(config.task.data))

@@ -4,7 +4,7 @@
     python -m experiments.inspect run=RUN images=DIR show=all count=12 out=predictions.png
 
 Keys:
-    run             a run's folder: its best checkpoint is used
+    run             a run's folder: its best checkpoint is used; or a folder of experiments.export
     checkpoint      or any checkpoint file
     split           train, valid or test                       [test; valid where images have no test]
     data            another folder of prepared data                               [the checkpoint's]

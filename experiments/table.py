@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from experiments.figures import Series, draw_training_curves
+from experiments.launch.at_once import runs_at_once
 from experiments.launch.executors import LocalExecutor
 from experiments.launch.exit_codes import code_after
 from experiments.launch.processes import Launch, Stopped
@@ -30,6 +31,7 @@ from experiments.tables.files import write_table
 from experiments.tables.measurements import missing_measurements
 from experiments.tables.plan import Plan, Resolve, make_plan, resolve_config
 from experiments.tables.pretraining import missing_pretrainings
+from experiments.tables.progress import is_animated, shown_progress
 from experiments.tables.provenance import unigram_line
 from experiments.tables.reference import load_reference
 from experiments.tables.rendering import render
@@ -37,6 +39,7 @@ from experiments.tables.request import parse_request
 from experiments.tables.runner import Failure, run_tasks
 from experiments.tables.siblings import load_siblings
 from experiments.tables.spec import load_table
+from experiments.tables.summary import next_steps, summary
 from experiments.tables.terminal import print_grid
 from experiments.util.errors import exit_on_user_error
 
@@ -87,7 +90,15 @@ def main(
                 failures += _do(measurements, plan, console, launch)
         except Stopped as stopped:
             return code_after(stopped.number)
-    _show(plan, console)
+    results = _show(plan, console)
+    if lines := summary(results):
+        _say(console, "\nwhat it shows:")
+        for line in lines:
+            _say(console, f"  {line}")
+    if request.profile == "demo" and not failures:
+        _say(console, "\nnext:")
+        for step in next_steps(plan, results):
+            _say(console, f"  {step}")
     for failure in failures:
         _say(console, f"\n{failure.task.name}: {failure.reason}\n{failure.tail}\n  {shlex.join(failure.task.command)}")
     if failures:
@@ -98,19 +109,26 @@ def main(
 
 
 def _do(tasks: Sequence[Task], plan: Plan, console: Console, launch: Launch | None) -> list[Failure]:
-    def say(text: str) -> None:
-        _say(console, text)
+    launching = plan.request.launching
+    with shown_progress(tasks, console) as say:
+        executor = (
+            _slurm_executor(plan, say) if launching.on_slurm else _local_executor(tasks, plan, console, launch, say)
+        )
+        try:
+            return run_tasks(tasks, executor, plan.columns, say)
+        except Stopped:
+            say(executor.farewell)
+            raise
 
-    launching, request = plan.request.launching, plan.request
-    if launching.on_slurm:
-        executor = _slurm_executor(plan, say)
-    else:
-        executor = LocalExecutor(launching.jobs or 1, plan.results / "tables" / "logs" / request.stem, say, launch)
-    try:
-        return run_tasks(tasks, executor, plan.columns, say)
-    except Stopped:
-        say(executor.farewell)
-        raise
+
+def _local_executor(
+    tasks: Sequence[Task], plan: Plan, console: Console, launch: Launch | None, say: Callable[[str], None]
+) -> LocalExecutor:
+    at_once = plan.request.launching.jobs or runs_at_once([getattr(task, "config", {}) for task in tasks])
+    logs = plan.results / "tables" / "logs" / plan.request.stem if at_once > 1 or is_animated(console) else None
+    if logs is not None:
+        say(f"{at_once} at a time; their output: {logs}")
+    return LocalExecutor(at_once, logs, say, launch)
 
 
 def _leave(plan: Plan, console: Console) -> int:
@@ -132,7 +150,7 @@ def _slurm_settings(plan: Plan) -> dict[str, Any]:
     return slurm_settings(words, plan.request.launching.settings)
 
 
-def _show(plan: Plan, console: Console) -> None:
+def _show(plan: Plan, console: Console) -> Results:
     results, grid = render(plan)
     records = results.records
     written = write_table(plan.stem, results, grid)
@@ -149,6 +167,7 @@ def _show(plan: Plan, console: Console) -> None:
     if "tracker=offline" in plan.request.overrides:
         filters = f"experiment={plan.spec.experiment} status=finished results={plan.results}"
         _say(console, f"\nsend the runs to wandb: python -m experiments.runs upload {filters}")
+    return results
 
 
 def _series(results: Results) -> list[Series]:

@@ -7,6 +7,8 @@ from lrpe.models import (
     DecoderConfig,
     DecoderLM,
     EncoderConfig,
+    MaskedLM,
+    TextClassifier,
     VisionConfig,
     VisionTransformer,
 )
@@ -23,7 +25,9 @@ __all__ = [
     "DecoderLM",
     "EncoderConfig",
     "LinearAttention",
+    "MaskedLM",
     "SoftmaxAttention",
+    "TextClassifier",
     "VisionConfig",
     "VisionTransformer",
     "backend",

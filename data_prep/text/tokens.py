@@ -1,17 +1,23 @@
-"""How a prepared corpus turns text into words of its dictionary: further text is tokenized from its folder alone."""
+"""How a prepared corpus turns text into words of its dictionary: further text is tokenized from its folder alone, or
+from a folder that has this part of it and no text (:func:`save_tokens`)."""
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from data_prep.core.errors import DataError
 from data_prep.core.manifest import check
-from data_prep.text.bpe import load_encoder
+from data_prep.text.bpe import FILES, load_encoder
 from data_prep.text.dictionary import Dictionary
 from data_prep.text.prose import tokenize as tokenize_prose
 
 Tokenize = Callable[[Sequence[str]], list[list[str]]]
+DICTIONARY, FACTS = "dict.txt", "tokens.json"
 
 
 def split_words(lines: Sequence[str]) -> list[list[str]]:
@@ -42,7 +48,7 @@ class Tokens:
 
 
 def load_tokens(folder: Path | str) -> Tokens:
-    """The vocabulary of a prepared folder.
+    """The vocabulary of a prepared folder, or of one that :func:`save_tokens` wrote.
 
     The embedded corpus was lower-cased and split before anything else, so further text is too.
 
@@ -50,18 +56,51 @@ def load_tokens(folder: Path | str) -> Tokens:
         DataError: the folder is not prepared, or is damaged.
     """
     folder = Path(folder)
-    manifest = check(folder)
-    embedded = manifest["source"]["kind"] == "embedded"
+    facts = _read_facts(folder / FACTS) if (folder / FACTS).is_file() else _facts(check(folder))
+    embedded = facts["embedded"]
     tokenize, text_of, rule = _split_prose if embedded else split_words, _with_space, "words between white space"
     if embedded:
         rule = "lower case; words and punctuation marks"
-    if "bpe" in manifest:
+    if facts["bpe"]:
         encoder = load_encoder(folder)
         words, text_of = tokenize, encoder.decode
         tokenize = (lambda lines: encoder([" ".join(line) for line in words(lines)])) if embedded else encoder
         rule = f"{rule}; BPE of them, joined by spaces" if embedded else "BPE of the stripped line"
-    dictionary = Dictionary.load(folder / "dict.txt")
-    return Tokens(manifest["name"], manifest["identity"], rule, tokenize, text_of, dictionary)
+    dictionary = Dictionary.load(folder / DICTIONARY)
+    return Tokens(facts["name"], facts["identity"], rule, tokenize, text_of, dictionary)
+
+
+def save_tokens(folder: Path | str, out: Path | str) -> None:
+    """Copy the vocabulary of a prepared corpus: ``dict.txt``, its BPE where it has one, and ``tokens.json``, which says
+    how text is split.
+
+    Raises:
+        DataError: ``folder`` is not prepared, or is damaged.
+    """
+    folder, out = Path(folder), Path(out)
+    facts = _facts(check(folder))
+    for name in (DICTIONARY, *(FILES if facts["bpe"] else ())):
+        shutil.copyfile(folder / name, out / name)
+    (out / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def _facts(manifest: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": manifest["name"],
+        "identity": manifest["identity"],
+        "embedded": manifest["source"]["kind"] == "embedded",
+        "bpe": "bpe" in manifest,
+    }
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"cannot read {path}: {error}") from error
+    if not isinstance(facts, dict) or {"name", "identity", "embedded", "bpe"} - facts.keys():
+        raise DataError(f"{path}: expected name, identity, embedded and bpe")
+    return facts
 
 
 def _split_prose(lines: Sequence[str]) -> list[list[str]]:

@@ -12,26 +12,37 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from data_prep.api import check
 from data_prep.core.errors import DataError
-from experiments.engine import checkpoints
+from experiments.engine import checkpoints, exported
 from experiments.util.errors import UserError
 
 
-def load(path: Path, data: Path | None = None, *, text: bool = True) -> tuple[Any, DictConfig, Any]:
+def read_config(path: Path) -> DictConfig:
+    """The fairseq config of a checkpoint, or of a folder that ``experiments.export`` wrote.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    return exported.config_of(path) if path.is_dir() else OmegaConf.create(checkpoints.read(path)["cfg"])
+
+
+def load(path: Path, data: Path | None = None, *, prepared: bool = True) -> tuple[Any, DictConfig, Any]:
     """(model in evaluation mode, its fairseq config, its task) from a checkpoint.
 
     Args:
-        path: the checkpoint.
+        path: the checkpoint, or a folder that ``experiments.export`` wrote.
         data: replaces the data folder.
-        text: the task reads the folder's dictionary when it is set up.
+        prepared: look at the prepared data, which an evaluation on other files does without.
 
     Raises:
         UserError: the checkpoint or the data cannot be read.
     """
+    if path.is_dir():
+        return _load_exported(path, data, prepared)
     state = checkpoints.read(path)
     config = OmegaConf.create(state["cfg"])
     if data is not None:
         config.task.data = str(data)
-    if text:
+    if prepared:
         verify_data(Path(config.task.data))
     task = tasks.setup_task(config.task)
     with open_dict(config):
@@ -40,6 +51,19 @@ def load(path: Path, data: Path | None = None, *, text: bool = True) -> tuple[An
         [str(path)], task=task, state={**state, "cfg": config}
     )
     return models[0].eval(), config, task
+
+
+def _load_exported(path: Path, data: Path | None, prepared: bool) -> tuple[Any, DictConfig, Any]:
+    config = exported.config_of(path)
+    with open_dict(config):
+        config.task.data = str(exported.data_folder(path, data) if prepared else data or path)
+        config.model.compile = False
+    if prepared:
+        verify_data(Path(config.task.data))
+    task = tasks.setup_task(config.task)
+    model = task.build_model(config.model)
+    exported.fill(model, path)
+    return model.eval(), config, task
 
 
 def prepare_model(model: Any, config: DictConfig, cuda: bool) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -31,9 +33,6 @@ def train(
     checkpoints.install()
     stopping.install()
     checkpoints.forget_previous_run()
-    threads = torch.get_num_threads()
-    if engine.threads:
-        torch.set_num_threads(engine.threads)
     on_cpu = bool(fairseq.common.cpu and fairseq.common.amp)
     if on_cpu:  # fairseq's autocast is that of GPUs and does nothing here
         fairseq = copy.deepcopy(fairseq)
@@ -41,12 +40,20 @@ def train(
     nonfinite.install(engine.max_skipped_updates, autocast=on_cpu)
     progress.check_validation = stopping.check_validation
     progress.install()
+    with log_to(log), matrix_products(precision):
+        distributed.call_main(fairseq, fairseq_main)
+        stopping.leave_loop()
+
+
+@contextmanager
+def cpu_threads(count: int | None) -> Iterator[None]:
+    """Compute on ``count`` threads of the CPU; None: on as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
     try:
-        with log_to(log), matrix_products(precision):
-            distributed.call_main(fairseq, fairseq_main)
-            stopping.leave_loop()
+        yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
 
 
 def median_speed(rows: list[Row], unit: str) -> float | None:

@@ -26,7 +26,7 @@ from experiments.engine.distributed import (
 from experiments.engine.families import family_of
 from experiments.engine.plan import Plan, make_plan
 from experiments.engine.progress import MFU, Row, RunProgress, peak_memory
-from experiments.engine.run import median_speed, median_utilization, train
+from experiments.engine.run import cpu_threads, median_speed, median_utilization, train
 from experiments.engine.samples import settled
 from experiments.engine.signals import Interrupted, Stopping
 from experiments.engine.translate import fairseq_config
@@ -156,6 +156,7 @@ def _train(
     )
     stopping = Stopping()
     with ExitStack() as stack:
+        stack.enter_context(cpu_threads(config.engine.threads))
         tracker = stack.enter_context(Tracker.start(config.tracker.mode, runs))
         watch = Watch(config, identity(config))
 
@@ -202,7 +203,7 @@ def _follow(
     progress, stopping = RunProgress(name, plan.updates, plan.counting), Stopping()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with stopping.on_signals():
+        with stopping.on_signals(), cpu_threads(config.engine.threads):
             train(
                 fairseq,
                 folder / f"train.rank{place.rank}.log",

@@ -74,11 +74,11 @@ class TaskExecutor(ABC):
 class LocalExecutor(TaskExecutor):
     """Processes on this machine, ``workers`` at a time; a run that another process works on is waited for.
 
-    One worker: tasks write to this terminal. Several: each writes to a file in ``logs``, shares the cores, and has one
-    of the GPUs where there are several.
+    Each task writes to a file in ``logs``, or to this terminal where that is None (one worker). Several workers share
+    the cores, and each has one of the GPUs where there are several.
     """
 
-    def __init__(self, workers: int, logs: Path, say: Say, launch: Launch | None = None) -> None:
+    def __init__(self, workers: int, logs: Path | None, say: Say, launch: Launch | None = None) -> None:
         super().__init__()
         self._workers, self._logs, self._say = workers, logs, say
         self._children = Children()
@@ -107,7 +107,7 @@ class LocalExecutor(TaskExecutor):
             position, task = queue.take()
             future = self._submitted[position - 1][1]
             try:
-                if self._workers == 1:
+                if self._logs is None:
                     self._say(f"[{position}/{len(self._submitted)}] {task.name}")
                 future.set_result(self._do(task, slot))
             except BaseException as error:
@@ -125,7 +125,7 @@ class LocalExecutor(TaskExecutor):
         return Outcome(f"failed with exit code {code}" if code else "", log, time.monotonic() - began)
 
     def _log(self, task: Task) -> Path | None:
-        if self._workers == 1:
+        if self._logs is None:
             return None
         self._logs.mkdir(parents=True, exist_ok=True)
         return self._logs / f"{task.stem}.log"

@@ -27,7 +27,8 @@ usage: python -m experiments.table table=NAME [profile=demo] [protocol=controlle
   seeds=5              seeds 1 to 5; a list names them: seeds=1,2,3 (one seed alone: seeds=7,)
   rows=a,b             these rows only
   columns=a,b          these columns only, and their runs (e.g. tasks: columns=cola,rte)
-  jobs=N               train N runs at a time; each writes to a log file
+  jobs=N               train N runs at a time; each writes to a log file. Without it: as many as there are cores
+                       where the profile fixes the threads of a run (demo and laptop of alm, say), else one
   launcher=slurm       train each run as a job of SLURM, with hydra.launcher.KEY=VALUE (docs/clusters-tables.md)
   wait=false           with launcher=slurm: submit and leave; the same command waits, render_only=true renders
   dry_run=true         (or --dry-run) only say what would be trained, and how long similar runs took

@@ -18,6 +18,7 @@ from lrpe.models.attention import AttentionConfig, build_attention
 from lrpe.models.block import TransformerBlock
 from lrpe.models.fields import bounded
 from lrpe.models.mode import evaluating
+from lrpe.models.pretrained import Pretrained
 from lrpe.ops.linear_cross_entropy import linear_cross_entropy
 from lrpe.weight_decay import DecaySparing
 
@@ -84,12 +85,14 @@ class DecoderState:
         return DecoderState(tuple(layer.reorder(batch_index) for layer in self.layers), self.position)
 
 
-class DecoderLM(DecaySparing):
+class DecoderLM(DecaySparing, Pretrained):
     """p(x_(t+1) | x_1..t): embeddings, blocks with causal attention, and the tied output.
 
     Raises:
         ValueError: a config that cannot be built.
     """
+
+    config_kind = DecoderConfig
 
     @drawn_in_float32
     def __init__(self, config: DecoderConfig) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,7 @@ from lrpe.encodings.parts.precision import drawn_in_float32
 from lrpe.models.attention import AttentionConfig, build_attention
 from lrpe.models.block import TransformerBlock
 from lrpe.models.fields import bounded
+from lrpe.models.pretrained import Pretrained
 from lrpe.ops.linear_cross_entropy import linear_cross_entropy
 from lrpe.weight_decay import DecaySparing
 
@@ -49,7 +50,7 @@ class EncoderConfig(AttentionConfig):
         return cls(vocab_size, **changes)
 
 
-class BidirectionalEncoder(DecaySparing):
+class BidirectionalEncoder(DecaySparing, Pretrained):
     """x = norm(E[tokens] + absolute), zero at padding, then blocks in which every token attends to every other.
 
     Tokens stand at positions 0, 1, ... of their row, so padding goes to the right. Initialized as BERT's: N(0, 0.02)
@@ -58,6 +59,9 @@ class BidirectionalEncoder(DecaySparing):
     Raises:
         ValueError: a config that cannot be built.
     """
+
+    config_kind = EncoderConfig
+    part_of: ClassVar = {"MaskedLM": "encoder.", "TextClassifier": "encoder."}
 
     @drawn_in_float32
     def __init__(self, config: EncoderConfig) -> None:

@@ -14,6 +14,7 @@ from lrpe.models.block import TransformerBlock
 from lrpe.models.fields import bounded
 from lrpe.models.image_positions import build_image_positions, grid_positions
 from lrpe.models.patches import PatchEmbedding
+from lrpe.models.pretrained import Pretrained
 from lrpe.weight_decay import DecaySparing
 
 POOLINGS = ("mean", "class_token")
@@ -76,13 +77,14 @@ class VisionConfig(AttentionConfig):
         return int(self.pooling == "class_token")
 
 
-class VisionTransformer(DecaySparing):
+class VisionTransformer(DecaySparing, Pretrained):
     """Class logits of images: patches, absolute positions, pre-norm blocks, final norm, pooling, linear head.
 
     Raises:
         ValueError: a config that cannot be built.
     """
 
+    config_kind = VisionConfig
     class_token: nn.Parameter | None
 
     @drawn_in_float32

@@ -31,6 +31,6 @@ def test_lrpe_imports_nothing_of_the_rest() -> None:
     assert not loaded & rest
 
 
-def test_the_library_alone_needs_torch_and_nothing_else() -> None:
+def test_the_library_alone_needs_torch_and_safetensors() -> None:
     needed = [requirement for requirement in metadata.requires("lrpe") or [] if "extra ==" not in requirement]
-    assert [requirement.split(">")[0] for requirement in needed] == ["torch"]
+    assert [requirement.split(">")[0] for requirement in needed] == ["torch", "safetensors"]

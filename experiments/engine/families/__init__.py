@@ -6,12 +6,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from experiments.engine import checkpoints
 from experiments.engine.families.alm import AutoregressiveLM
 from experiments.engine.families.base import Counting, Family
 from experiments.engine.families.blm import BidirectionalLM
 from experiments.engine.families.glue import SentenceClassification
 from experiments.engine.families.imagenet import ImageClassification
+from experiments.engine.loading import read_config
 from experiments.util.errors import UserError
 
 __all__ = ["FAMILIES", "Counting", "Family", "family_of", "family_of_checkpoint"]
@@ -28,12 +28,12 @@ def family_of(config: DictConfig) -> Family:
 
 
 def family_of_checkpoint(path: Path) -> Family:
-    """The family whose task a checkpoint was trained on.
+    """The family whose task a checkpoint, or an exported folder, was trained on.
 
     Raises:
         UserError: the checkpoint cannot be read, or is of none.
     """
-    task = checkpoints.read(path)["cfg"]["task"]["_name"]
+    task = read_config(path).task._name
     for family in FAMILIES.values():
         if family.fairseq_task == task:
             return family

@@ -33,7 +33,7 @@ ONE = DistributedContext(rank=0, local_rank=0, world_size=1, cuda=False)
 TASK_ROWS = {"train": 40, "dev": 12, "test": 9}
 
 
-def _write_tables(folder: Path) -> Path:
+def write_tables(folder: Path) -> Path:
     """Three of GLUE's tasks in its own files: one sentence; pairs with named classes; pairs with a score."""
     draw = random.Random(1)
 
@@ -62,7 +62,7 @@ def _write_tables(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def data(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data root with the small corpus and three sentence tasks in its words."""
-    tables = _write_tables(tmp_path_factory.mktemp("tables"))
+    tables = write_tables(tmp_path_factory.mktemp("tables"))
     for task in ("cola", "rte", "stsb"):
         prepare_task(task, tiny_data / "wikitext2", out=tiny_data, source=tables, allow_other_counts=True)
     return tiny_data

@@ -164,7 +164,7 @@ def test_a_signal_ends_the_run_in_order_and_then_the_table(tmp_path: Path) -> No
         command = property(lambda self: [sys.executable, "-c", textwrap.dedent(child), sys.argv[1]])
     jobs = [FakeJob(Row("r", "R", ()), "p", seed, (), Path("/nowhere"), "x") for seed in (1, 2)]
     try:
-        executor = LocalExecutor(1, Path("/nowhere"), lambda text: None)
+        executor = LocalExecutor(1, None, lambda text: None)
         run_tasks(jobs, executor, [Column("M", "min", 1, "m")], lambda text: None)
     except Stopped as stopped:
         sys.exit(128 + stopped.number)

@@ -69,9 +69,9 @@ class Workshop:
         folder.close("finished", to_update=20, metrics=metrics, tokens_per_second=1234.0)
         return 0
 
-    def table(self, *words: str, launch: Callable[..., int] | None = None) -> int:
+    def table(self, *words: str, launch: Callable[..., int] | None = None, console: Console | None = None) -> int:
         self.output = io.StringIO()
-        console = Console(file=self.output, width=200, soft_wrap=True)
+        console = console or Console(file=self.output, width=200, soft_wrap=True)
         arguments = ["table=alm", *words]
         return main(arguments, resolve=self.resolve, launch=launch or self.launch, console=console)
 

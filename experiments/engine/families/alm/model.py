@@ -68,6 +68,10 @@ class LRPEDecoder(FairseqIncrementalDecoder):
 class LRPELanguageModel(FairseqLanguageModel):
     """The model that ``experiment=alm`` trains; usable with fairseq's own commands through the plugin."""
 
+    def library_model(self) -> DecoderLM:
+        """The library's model in this one."""
+        return self.decoder.model
+
     @classmethod
     def build_model(cls, cfg: LRPEModelConfig, task: Any) -> LRPELanguageModel:
         model = cls(LRPEDecoder(task.target_dictionary, cfg))

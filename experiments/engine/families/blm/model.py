@@ -11,7 +11,14 @@ from torch import Tensor, nn
 
 from experiments.engine.model_config import LRPEModelConfig, library_config
 from experiments.engine.weight_decay import spare_from_decay
-from lrpe.models import BidirectionalEncoder, ClassificationHead, EncoderConfig, MaskedLMHead
+from lrpe.models import (
+    BidirectionalEncoder,
+    ClassificationHead,
+    EncoderConfig,
+    MaskedLM,
+    MaskedLMHead,
+    TextClassifier,
+)
 
 
 @dataclass
@@ -82,6 +89,13 @@ class LRPEEncoder(BaseFairseqModel):
         if loss_targets is not None:
             return self.masked_lm_head.loss(features, loss_targets), {}
         return self.masked_lm_head(features), {}
+
+    def library_model(self) -> MaskedLM | TextClassifier:
+        """The library's model of the same parts: with the masked-LM head, or else with the one classification head."""
+        if self.masked_lm_head is not None:
+            return MaskedLM.of(self.encoder, self.masked_lm_head)
+        (head,) = self.classification_heads.values()
+        return TextClassifier.of(self.encoder, head)
 
     def get_normalized_probs(self, net_output: Any, log_probs: bool, sample: Any = None) -> Tensor:
         function = torch.log_softmax if log_probs else torch.softmax

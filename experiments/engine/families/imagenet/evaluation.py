@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from data_prep.core.errors import DataError
 from data_prep.images.index import ImageSplit
 from data_prep.images.loose import UNKNOWN, LooseImages
-from experiments.engine import checkpoints, loading
+from experiments.engine import loading
 from experiments.engine.families.imagenet.criterion import count_correct
 from experiments.engine.families.imagenet.dataset import EvaluationImages
 from experiments.engine.families.imagenet.task import whole
@@ -35,16 +35,17 @@ class Score:
     images: int
 
 
-def load(path: Path, data: Path | None = None) -> tuple[Any, DictConfig, Any]:
-    """(model in evaluation mode, its fairseq config, its task) from a checkpoint; ``data`` replaces the data folder.
+def load(path: Path, data: Path | None = None, *, prepared: bool = True) -> tuple[Any, DictConfig, Any]:
+    """(model in evaluation mode, its fairseq config, its task) from a checkpoint; ``data`` replaces the data folder,
+    which is not looked at where ``prepared`` is False.
 
     Raises:
         UserError: the checkpoint or the data cannot be read.
     """
-    task = checkpoints.read(path)["cfg"]["task"]["_name"]
+    task = loading.read_config(path).task._name
     if task != "lrpe_image_classification":
         raise UserError(f"{path} is no checkpoint of image classification but of {task}")
-    return loading.load(path, data, text=False)
+    return loading.load(path, data, prepared=prepared)
 
 
 def evaluate(
@@ -76,7 +77,7 @@ def evaluate(
         UserError: unreadable checkpoint, data or image, an unknown split, other classes, images without classes, a
             size that is no multiple of the patch, or a fraction outside (0, 1].
     """
-    model, config, task = load(path, data)
+    model, config, task = load(path, data, prepared=images is None)
     dataset = open_images(config, task.classes, split, images, image_size, crop_fraction)
     if (dataset.split.labels == UNKNOWN).any():
         raise UserError(f"{images} has no folders of classes, so there is nothing to score: see experiments.inspect")

@@ -58,7 +58,7 @@ def inspect(
     Raises:
         UserError: as ``evaluate``, or a layer that the model does not have.
     """
-    model, config, task = load(path, data)
+    model, config, task = load(path, data, prepared=images is None)
     layers = len(model.evaluated.layers)
     if not -layers <= layer < layers:
         raise UserError(f"layer={layer}: the model has layers 0 to {layers - 1} (and -1 to -{layers} from the end)")

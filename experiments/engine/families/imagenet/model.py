@@ -52,7 +52,11 @@ class LRPEVisionModel(BaseFairseqModel):
     @property
     def evaluated(self) -> VisionTransformer:
         """The trained weights in training, the average, where there is one, in evaluation."""
-        return self.model if self.training or self.average is None else self.average.module
+        return self.model if self.training else self.library_model()
+
+    def library_model(self) -> VisionTransformer:
+        """The library's model that answers in evaluation."""
+        return self.model if self.average is None else self.average.module
 
     def update_average(self) -> None:
         """To be called after every update."""

@@ -1,0 +1,1 @@
+"""A finished run as a folder that others can load: model card, hub."""
