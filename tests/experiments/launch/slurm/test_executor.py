@@ -285,3 +285,13 @@ def test_an_interrupt_while_sbatch_runs_leaves_no_job_without_its_note(slurm: St
     slurm.run(12, write)
     assert "1 jobs are queued or running already: 12_0" in second.end()
     assert slurm.arrays == [12]
+
+
+def test_what_starts_from_a_run_that_failed_says_so(slurm: StandIn, tmp_path: Path) -> None:
+    login = Login(tmp_path / "results")
+    outcomes = login.begin(login.task("p"), login.task("p1", "p"))
+    slurm.set("12_0", "FAILED")
+    slurm.set("13_0", "CANCELLED", "DependencyNeverSatisfied")
+    login.end()
+    assert outcomes["p"].problem.startswith("job 12_0 ended as FAILED;")
+    assert "CANCELLED (it starts from the run of job 12_0, which did not finish)" in outcomes["p1"].problem
