@@ -188,4 +188,5 @@ def upload(wandb: ModuleType, folder: RunFolder, limits: Limits, goes_on: Callab
             run.summary.update(summary)
             run.finish(exit_code=0 if record.finished else 1)
             server.wait_for({**before, **after}, limits.finish)
-    return Upload(run.url, len(expected), len(after), outdated=len(before) - Stored(rows=before).agreed(expected))
+    outdated = sum(step not in expected or not same(row, expected[step]) for step, row in before.items())
+    return Upload(run.url, len(expected), len(after), outdated)

@@ -104,6 +104,8 @@ def test_a_server_that_takes_nothing_back_keeps_them_and_it_is_said(
     finish(folder, 10)
     assert upload(folder) == 0
     assert "sent 3 of 10 updates; 2 sent by a killed attempt stay" in capsys.readouterr().out
+    assert upload(folder) == 0
+    assert "sent 0 of 10 updates; 2 sent by a killed attempt stay" in capsys.readouterr().out
     assert [found["update"] for found in server.run.rows.values()] == list(range(1, 11))
     assert [found["train/tokens_per_second"] for found in server.run.rows.values()] == [5.0] * 7 + [6.0] * 3
 
