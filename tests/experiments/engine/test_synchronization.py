@@ -17,8 +17,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from experiments import train
 from experiments.config import compose
 from experiments.engine import logged
+from experiments.engine.distributed import DistributedContext
 from experiments.engine.families import family_of
 from experiments.engine.nonfinite import CheckedTrainer
+from experiments.engine.translate import fairseq_config
 from lrpe.ops import linear_cross_entropy
 from tests.experiments.conftest import TINY, TINY_BLM, TINY_GLUE
 from tests.experiments.engine.imagenet.conftest import TINY as TINY_IMAGES
@@ -106,12 +108,12 @@ def test_what_waits_is_seen() -> None:
 
 @pytest.mark.parametrize("family", WORDS)
 def test_a_trial_batch_is_what_the_loader_makes(
-    family: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    family: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = request.getfixturevalue({"imagenet": "image_data", "glue": "glue_data"}.get(family, "tiny_data"))
     monkeypatch.setenv("LRPE_DATA", str(data))
     config = compose(WORDS[family])
-    task = tasks.setup_task(tasks.TASK_DATACLASS_REGISTRY[family_of(config).fairseq_task](**_section(config)))
+    task = tasks.setup_task(fairseq_config(config, tmp_path, DistributedContext(0, 0, 1, cuda=False)).task)
     task.load_dataset("train")
     batches = task.get_batch_iterator(task.dataset("train"), max_sentences=2, required_batch_size_multiple=1)
     loaded = next(iter(batches.next_epoch_itr(shuffle=False)))
@@ -122,8 +124,3 @@ def test_a_trial_batch_is_what_the_loader_makes(
         assert (ours.dtype, ours.dim(), len(ours)) == (theirs.dtype, theirs.dim(), len(theirs)), name
     assert tried["target"].dtype == loaded["target"].dtype
     assert tried["target"].numel() >= loaded["target"].numel()
-
-
-def _section(config: Any) -> dict[str, Any]:
-    section = family_of(config).task(config)
-    return {name: value for name, value in section.items() if name != "_name"}
