@@ -73,4 +73,4 @@ def test_two_nodes_without_flock_never_train_one_run(outcome: Contest | None, ta
         job, pid = outcome.holder
         assert f"in use by process {pid} on n1 (job {job}); wait for it or stop it" in outcome.refusal
         assert "has no flock (Function not implemented): locks there are kept by heartbeats" in outcome.refusal
-        assert re.search(r"resuming\s+from update \d+00", outcome.takeover)
+        assert re.search(r"resuming\s+from update [\d,]+00 ", outcome.takeover)
