@@ -59,7 +59,11 @@ def _check(task: Task, outcome: Outcome) -> Failure | None:
         lines = log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").splitlines()
         return Failure(task, reason, "\n".join(lines[-TAIL_LINES:]))
     error = record["error"] if record is not None else None
-    return Failure(task, reason, str(error) if error else "its message is above, on the terminal")
+    return Failure(
+        task,
+        reason,
+        str(error) if error else "its message is above, on the terminal" if log is None else "it wrote no log",
+    )
 
 
 def _shown(task: Task, columns: Sequence[Column]) -> str:

@@ -119,7 +119,7 @@ class Watch:
 
 def _problem(item: Watched, note: Note, state: State) -> str:
     why = f" ({state.reason})" if state.reason else ""
-    if state.word == "CANCELLED" and item.after and not Path(note.log).exists():
+    if item.after and state.word in ("CANCELLED", GONE.word) and not Path(note.log).exists():
         why = f" (it starts from the run of job {' '.join(item.after)}, which did not finish)"
     return f"job {note.job} ended as {state.word}{why}; its log: {note.log}"
 

@@ -287,11 +287,14 @@ def test_an_interrupt_while_sbatch_runs_leaves_no_job_without_its_note(slurm: St
     assert slurm.arrays == [12]
 
 
-def test_what_starts_from_a_run_that_failed_says_so(slurm: StandIn, tmp_path: Path) -> None:
+@pytest.mark.parametrize("word", ["CANCELLED", None])
+def test_what_starts_from_a_run_that_failed_says_so(slurm: StandIn, tmp_path: Path, word: str | None) -> None:
+    """A job that SLURM cancels because of its dependency is forgotten at once, unless there is accounting."""
     login = Login(tmp_path / "results")
     outcomes = login.begin(login.task("p"), login.task("p1", "p"))
     slurm.set("12_0", "FAILED")
-    slurm.set("13_0", "CANCELLED", "DependencyNeverSatisfied")
+    slurm.set("13_0", word, "DependencyNeverSatisfied")
     login.end()
     assert outcomes["p"].problem.startswith("job 12_0 ended as FAILED;")
-    assert "CANCELLED (it starts from the run of job 12_0, which did not finish)" in outcomes["p1"].problem
+    how = "(it starts from the run of job 12_0, which did not finish)"
+    assert f"job 13_0 ended as {word or 'UNKNOWN'} {how}; its log:" in outcomes["p1"].problem
