@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.measure import Case, compare
-from experiments.engine.families.imagenet import torchvision_compat as torchvision_compatibility
+from experiments.engine.patches import import_torchvision
 from lrpe import LRPE
 
 SHAPE = {"batch": 16, "heads": 8, "head_dim": 64}
@@ -49,7 +49,7 @@ def peers(query: Tensor, key: Tensor) -> tuple[dict[str, Case], list[str]]:
         import transformers.utils
 
         # It imports what is installed beside it: PyPI's CUDA builds, which fairseq and timm ask for.
-        torchvision_compatibility.install()
+        import_torchvision()
         with patch.object(transformers.utils, "is_torchaudio_available", return_value=False):
             from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 

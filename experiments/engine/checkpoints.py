@@ -7,21 +7,19 @@ import errno
 import os
 import re
 import shutil
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from fairseq import checkpoint_utils
-from fairseq.file_io import PathManager
 from fairseq.logging import meters
-from fairseq_cli import train as fairseq_train
 from omegaconf import DictConfig, ListConfig
 from omegaconf.base import ContainerMetadata, Metadata
 from omegaconf.nodes import AnyNode
 
+from experiments.engine import patches
 from experiments.util.errors import UserError
+from experiments.util.files import partial_path, replacing
 
 LAST, BEST = "checkpoint_last.pt", "checkpoint_best.pt"
 
@@ -54,29 +52,19 @@ def install() -> None:
             np.dtypes.Int64DType,
         ]
     )
-    PathManager.copy = staticmethod(_copy_atomically)
-    checkpoint_utils.torch_persistent_save = write
+    patches.replace_checkpoint_files(write, _copy_atomically)
 
 
 def write(state: dict[str, Any], filename: str, async_write: bool = False) -> None:
-    """Write a checkpoint whole, on the disk and not only in memory, or leave the old one; in fairseq's place, which
-    tries again in the same half-written file.
+    """Write a checkpoint whole, on the disk and not only in memory, or leave the old one.
 
     Raises:
         OSError: it could not be written; nothing of it is left.
     """
-    temporary = f"{filename}.tmp"
     try:
-        with open(temporary, "wb") as file:
+        with replacing(Path(filename)) as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, filename)
-    except (OSError, RuntimeError) as error:  # torch's writer hides the disk's reason in a RuntimeError
-        with suppress(OSError):
-            os.remove(temporary)
-        if isinstance(error, OSError):
-            raise
+    except RuntimeError as error:  # torch's writer hides the disk's reason
         reason = (str(error).splitlines() or [""])[0]
         raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}? {reason}", filename) from error
 
@@ -88,28 +76,14 @@ def _copy_atomically(src_path: str, dst_path: str, overwrite: bool = False) -> b
     """
     if os.path.exists(dst_path) and not overwrite:
         return False
-    temporary = f"{dst_path}.tmp"
-    if os.path.lexists(temporary):
-        os.remove(temporary)
+    partial = partial_path(Path(dst_path))
+    partial.unlink(missing_ok=True)
     try:
-        os.link(src_path, temporary)
+        os.link(src_path, partial)
     except OSError:
-        shutil.copyfile(src_path, temporary)
-    os.replace(temporary, dst_path)
+        shutil.copyfile(src_path, partial)
+    os.replace(partial, dst_path)
     return True
-
-
-def remove_abandoned_writes(folder: Path) -> None:
-    """Remove what a killed process left half-written; only for who holds the run."""
-    for leftover in folder.glob("*.pt.tmp"):
-        leftover.unlink(missing_ok=True)
-
-
-def forget_previous_run() -> None:
-    """fairseq keeps the best score on its functions; a second run in the same process must not inherit it."""
-    checkpoint_utils.save_checkpoint.__dict__.pop("best", None)
-    for name in ("best", "num_runs"):
-        fairseq_train.should_stop_early.__dict__.pop(name, None)
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -14,10 +14,9 @@ from typing import Any
 import torch
 from fairseq.logging import metrics
 from fairseq.trainer import Trainer
-from fairseq_cli import train as fairseq_train
 
 from experiments.engine.denominators import Denominators, log_rate
-from experiments.engine.patches import LOGGER
+from experiments.engine.patches import LOGGER, autocast_on_cpu, replace_trainer
 from experiments.util.errors import UserError
 
 CRASH = "crash.pt"  # fairseq's copy of the state that failed, which no command reads
@@ -29,7 +28,7 @@ class _NotFinite(Exception):
 
 def install(max_skipped_updates: int, autocast: bool = False) -> None:
     """Make fairseq train with a :class:`CheckedTrainer`."""
-    fairseq_train.Trainer = partial(CheckedTrainer, max_skipped_updates=max_skipped_updates, autocast=autocast)
+    replace_trainer(partial(CheckedTrainer, max_skipped_updates=max_skipped_updates, autocast=autocast))
 
 
 class CheckedTrainer(Trainer):
@@ -50,7 +49,7 @@ class CheckedTrainer(Trainer):
         self._denominators = Denominators(self.get_model())
         self.get_criterion().register_forward_hook(self._note_pass)
         if autocast:
-            _autocast_training(self.get_criterion())
+            autocast_on_cpu(self.get_criterion())
 
     def train_step(self, samples: Sequence[Any], raise_oom: bool = False) -> Any:
         """One update; None where it was left out.
@@ -149,16 +148,6 @@ class CheckedTrainer(Trainer):
             return "the loss"
         bad = [name for name, weight in model.named_parameters() if not _is_finite(weight.grad)]
         return f"the gradient of {bad[0]}" if bad else None
-
-
-def _autocast_training(criterion: torch.nn.Module) -> None:
-    forward = criterion.forward
-
-    def mixed(model: torch.nn.Module, sample: Any, *arguments: Any, **options: Any) -> Any:
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=model.training):
-            return forward(model, sample, *arguments, **options)
-
-    criterion.forward = mixed
 
 
 @contextmanager

@@ -13,8 +13,10 @@ import torch
 from fairseq.logging import progress_bar
 from tqdm import tqdm
 
+from experiments.engine import patches
 from experiments.engine.denominators import RATE
 from experiments.engine.families import Counting
+from experiments.util.console import duration
 
 LN2 = math.log(2)
 MFU = "model_flops_utilization"
@@ -61,7 +63,7 @@ class RunProgress:
 
     def install(self) -> None:
         """Make fairseq build its bars here."""
-        progress_bar.progress_bar = self._build
+        patches.replace_progress_bar(self._build)
 
     def _build(self, iterator: Any, epoch: int | None = None, prefix: str | None = None, **_: Any) -> _Bar:
         return _Bar(iterator, epoch, prefix, self)
@@ -130,7 +132,7 @@ class RunProgress:
         now = time.monotonic()
         if always or now - self._printed >= 5:
             self._printed = now
-            left = f"{_clock(self._seconds_left())} left"
+            left = f"{duration(self._seconds_left())} left"
             print(f"{self.name} {self.update}/{self.max_update} | " + " | ".join([*parts, left]), flush=True)
 
     def _utilization(self, row: Row) -> float | None:
@@ -180,9 +182,3 @@ def peak_memory() -> int:
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return torch.cuda.max_memory_allocated()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

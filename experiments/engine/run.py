@@ -14,6 +14,7 @@ from fairseq_cli.train import main as fairseq_main
 from omegaconf import DictConfig
 
 from experiments.engine import checkpoints, nonfinite, optimizer  # noqa: F401 - the optimizer registers itself
+from experiments.engine.patches import forget_previous_run
 from experiments.engine.progress import MFU, Row, RunProgress
 from experiments.engine.signals import Stopping
 from experiments.engine.tf32 import matrix_products
@@ -32,7 +33,7 @@ def train(
     """
     checkpoints.install()
     stopping.install()
-    checkpoints.forget_previous_run()
+    forget_previous_run()
     on_cpu = bool(fairseq.common.cpu and fairseq.common.amp)
     if on_cpu:  # fairseq's autocast is that of GPUs and does nothing here
         fairseq = copy.deepcopy(fairseq)

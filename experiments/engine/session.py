@@ -39,6 +39,7 @@ from experiments.runs.records import RunFolder, shown_metrics
 from experiments.tracking.tracker import Tracker
 from experiments.util.cards import find_card
 from experiments.util.errors import UserError
+from experiments.util.files import remove_partials
 
 LOGGER = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ def train_run(config: DictConfig, folder: Path, wait: bool = False) -> int:
         record = runs.load()
         if record is not None and record.finished:
             return 0  # another process finished it while this one waited to start
-        checkpoints.remove_abandoned_writes(runs.checkpoints)
+        remove_partials(runs.checkpoints)
         found = checkpoints.newest_readable(runs.checkpoints)
         rows = plan.updates // config.engine.log_interval
         check_space(runs.checkpoints, bytes_needed(plan.checkpoint_bytes, config.engine.keep_checkpoints, rows))

@@ -23,6 +23,7 @@ import torch
 from fairseq import checkpoint_utils
 from fairseq_cli import train as fairseq_train
 
+from experiments.engine import patches
 from experiments.launch.early_signals import WARNINGS
 from experiments.launch.exit_codes import code_after
 
@@ -73,9 +74,7 @@ class Stopping:
         self._seen = 0
 
     def install(self) -> None:
-        fairseq_train.train = self._epoch
-        fairseq_train.validate_and_save = self._after_update
-        checkpoint_utils.load_checkpoint = self._load
+        patches.replace_training_loop(self._epoch, self._after_update, self._load)
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:

@@ -6,27 +6,29 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from experiments.util.errors import UserError
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file (text as UTF-8) that a reader sees either as it was or whole, even where the writer is killed or
-    power fails."""
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which takes the place of ``path`` where the block ends well and is removed where it does not: a
+    reader sees ``path`` either as it was or whole, even where the writer is killed or power fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    partial = partial_path(path)
     try:
         with open(partial, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # of a disk that is gone; the reason is on its way up
+            partial.unlink(missing_ok=True)
     # The rename itself is durable only once its folder is.
     with suppress(OSError):
         folder = os.open(path.parent, os.O_RDONLY)
@@ -34,6 +36,23 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file (text as UTF-8) as :func:`replacing` does."""
+    with replacing(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def partial_path(path: Path) -> Path:
+    """What this process calls a file that is to become ``path``."""
+    return path.with_name(f".{path.name}.partial-{os.getpid()}")
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what killed processes left half-written; only for who holds the folder's lock."""
+    for leftover in folder.glob(".*.partial-*"):
+        leftover.unlink(missing_ok=True)
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:

@@ -60,7 +60,7 @@ def assert_survives_a_full_disk(
         assert "No space left" in message
         assert "make room" in message
         assert checksums(disk, "*.pt") == json.loads(full.noted.read_text()), "no checkpoint is lost"
-        assert not list(disk.rglob("*.tmp")), "nothing is half-written"
+        assert not list(disk.rglob("*.partial-*")), "nothing is half-written"
         found = checkpoints.newest_readable(folder / "checkpoints")
         assert (found[1] if found else 0) == saved
         make_room(disk)

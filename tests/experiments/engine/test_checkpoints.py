@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from fairseq import checkpoint_utils
 from fairseq.file_io import PathManager
-from fairseq_cli import train as fairseq_train
 
 from experiments.engine import checkpoints
 from experiments.util.errors import UserError
@@ -70,11 +68,3 @@ def test_fairseq_copies_replace_in_one_step_and_keep_the_source(tmp_path: Path) 
     assert target.read_bytes() == b"new"
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["checkpoint_1_4.pt", "checkpoint_last.pt"]
     assert not PathManager.copy(str(source), str(target))
-
-
-def test_a_second_run_in_one_process_inherits_no_best_score() -> None:
-    checkpoint_utils.save_checkpoint.best = 1.0
-    fairseq_train.should_stop_early.best = 1.0
-    checkpoints.forget_previous_run()
-    assert not hasattr(checkpoint_utils.save_checkpoint, "best")
-    assert not hasattr(fairseq_train.should_stop_early, "best")

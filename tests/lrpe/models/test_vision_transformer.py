@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from experiments.engine.families.imagenet import torchvision_compat as torchvision_compatibility
+from experiments.engine.patches import import_torchvision
 from lrpe.models import VisionConfig, VisionTransformer, load_timm_state_dict
 from lrpe.models.drop_path import DropPath
 from lrpe.models.image_positions import LearnedGrid, SinusoidalGrid, build_image_positions, grid_positions
@@ -189,7 +189,7 @@ def test_an_attention_map_has_the_patches_grid(pooling: str, attention: str) -> 
 
 
 def test_logits_agree_with_timm_whose_weights_are_loaded() -> None:
-    torchvision_compatibility.install()
+    import_torchvision()
     import timm
 
     torch.manual_seed(0)

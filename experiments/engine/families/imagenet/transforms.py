@@ -10,8 +10,7 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
-from experiments.engine.families.imagenet import timm_compat as timm_compatibility
-from experiments.engine.families.imagenet import torchvision_compat as torchvision_compatibility
+from experiments.engine import patches
 from experiments.util.errors import UserError
 
 Transform = Callable[[Image.Image], Tensor]
@@ -136,8 +135,8 @@ def libraries() -> tuple[Any, Any]:
         UserError: they are not installed.
     """
     try:
-        torchvision_compatibility.install()
-        timm_compatibility.install()
+        patches.import_torchvision()
+        patches.posterize_to_black()
         import timm.data
         from torchvision import transforms
     except ImportError as error:

@@ -11,8 +11,8 @@ from experiments import train
 from experiments.config import compose
 from experiments.engine.distributed import DistributedContext
 from experiments.engine.families.imagenet.schedule import EpochCosine, rate
-from experiments.engine.families.imagenet.torchvision_compat import install
 from experiments.engine.optimizer import LRPEAdam
+from experiments.engine.patches import import_torchvision
 from experiments.engine.translate import fairseq_config
 from experiments.util.errors import UserError
 from tests.experiments.conftest import environment, only_run
@@ -32,7 +32,7 @@ def test_the_paper_recipe_has_the_published_rates() -> None:
 
 @pytest.mark.parametrize(("epochs", "warmup"), [(300, 10), (300, 5), (50, 5), (3, 1), (4, 0)])
 def test_every_epoch_has_the_rate_that_timm_sets(epochs: int, warmup: int) -> None:
-    install()
+    import_torchvision()
     from timm.scheduler.cosine_lr import CosineLRScheduler
 
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2e-3)

@@ -12,11 +12,11 @@ from tests.experiments.conftest import ROOT
 PROGRAM = """
 import sys
 {before}
-from experiments.engine.families.imagenet import torchvision_compat as compatibility
-compatibility.install()
-compatibility.install()
+from experiments.engine import patches
+patches.import_torchvision()
+patches.import_torchvision()
 import torchvision.transforms
-print(len(compatibility._declared))
+print(len(patches._declared))
 """
 
 
