@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from data_prep.catalog import DATASETS, load
-from data_prep.core.errors import DataError
+from data_prep.core.errors import DataError, nearest
 from data_prep.core.manifest import check, load_manifest
 from data_prep.core.request import Request
 from data_prep.core.workspace import exclusive, whole_folder
@@ -145,8 +144,7 @@ def prepare_task(
 
 def _known(name: str, names: Mapping[str, Any], what: str) -> str:
     if name not in names:
-        near = get_close_matches(name, names, n=1, cutoff=0.0)
-        raise ValueError(f"{what}: {name!r} is none of {', '.join(names)}; nearest: {near[0]!r}")
+        raise ValueError(f"{what}: {name!r} is none of {', '.join(names)}{nearest(name, names)}")
     return name
 
 

@@ -24,8 +24,7 @@ def exclusive(target: Path) -> Iterator[None]:
     def say(by: str) -> None:
         print(f"{target.name}: {by} prepares {target}; waiting for it", file=sys.stderr, flush=True)
 
-    lock, lease = (target.with_name(f".{target.name}{ending}") for ending in (".lock", ".holder.json"))
-    with locked(lock, lease, wait=say):
+    with locked(target.with_name(f".{target.name}"), wait=say):
         yield
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from data_prep.core.errors import DataError
+from data_prep.core.errors import DataError, nearest
 from data_prep.images.decoding import decode
 from data_prep.images.folder import class_of, files, folders, pictures
 
@@ -35,8 +34,8 @@ class LooseImages:
         found: list[tuple[Path, int]] = []
         for folder in sorted(folders(root), key=class_of):
             if class_of(folder) not in numbers:
-                near = get_close_matches(folder.name, classes, n=1, cutoff=0.0)
-                raise DataError(f"{folder} is named like none of the {len(classes)} classes; nearest: {near[0]!r}")
+                hint = nearest(folder.name, classes)
+                raise DataError(f"{folder} is named like none of the {len(classes)} classes{hint}")
             found += [(path, numbers[class_of(folder)]) for path in pictures(folder)]
         if not found:
             found = [(path, UNKNOWN) for path in files(root)]

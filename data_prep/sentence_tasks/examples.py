@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Protocol
 
 import numpy as np
 
-from data_prep.core.errors import DataError
+from data_prep.core.errors import DataError, nearest
 from data_prep.sentence_tasks.task import SCORES, Task
 
 
@@ -105,8 +104,7 @@ def _class_fault(written: str, labels: tuple[str, ...]) -> str | None:
         return None
     if not written:
         return f"the label is missing: expected one of {', '.join(labels)}"
-    near = get_close_matches(written, labels, n=1, cutoff=0.6)
-    return f"the label {written!r} is none of {', '.join(labels)}" + (f"; nearest: {near[0]!r}" if near else "")
+    return f"the label {written!r} is none of {', '.join(labels)}{nearest(written, labels)}"
 
 
 def _score_fault(written: str) -> str | None:

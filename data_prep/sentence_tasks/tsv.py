@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from data_prep.core.errors import DataError
+from data_prep.core.errors import DataError, nearest
 from data_prep.sentence_tasks.examples import Examples
 from data_prep.sentence_tasks.task import Split, Task
 from data_prep.text.text_source import LocalFiles
@@ -72,8 +71,7 @@ class TaskFiles:
         wanted += [INDEX_COLUMNS[0]] if facts.submission else []
         for name in wanted:
             if name not in columns and not (name == INDEX_COLUMNS[0] and INDEX_COLUMNS[1] in columns):
-                near = get_close_matches(name, columns, n=1, cutoff=0.6)
-                hint = f" (nearest: {near[0]!r})" if near else ""
+                hint = nearest(name, columns)
                 raise DataError(
                     f"{self.label(split)}, line 1: the header has no column {name!r}{hint}; found "
                     f"{', '.join(map(repr, columns))}. GLUE's own file of {self._task.folder} is expected"

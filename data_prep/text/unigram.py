@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 
-from data_prep.core.errors import DataError
+from data_prep.core.errors import DataError, nearest
 from data_prep.core.manifest import load_manifest
 from data_prep.text.indexed_writer import read_tokens
 from data_prep.text.text_source import SPLITS
@@ -31,8 +30,7 @@ def unigram_perplexity(path: Path | str, split: str) -> float:
         ValueError: there is no such split.
     """
     if split not in SPLITS:
-        near = get_close_matches(split, SPLITS, n=1, cutoff=0.0)
-        raise ValueError(f"split: {split!r} is none of {', '.join(SPLITS)}; nearest: {near[0]!r}")
+        raise ValueError(f"split: {split!r} is none of {', '.join(SPLITS)}{nearest(split, SPLITS)}")
     folder = Path(path)
     vocabulary = load_manifest(folder)["vocabulary"]
     train = _counts(folder / "train", vocabulary)

@@ -12,6 +12,7 @@ from typing import Any
 from experiments.dashboard.curves import Curve, curves_of
 from experiments.dashboard.settings import manifest_settings, read_config
 from experiments.runs.records import RunFolder, load_record
+from experiments.runs.store import run_folders
 from experiments.util.errors import UserError
 
 FILES = ("record.json", "config.yaml", "history.jsonl")
@@ -60,7 +61,8 @@ class RunStore:
 
     def refresh(self) -> bool:
         """Read what is new or changed, forget what is gone; true where there was anything."""
-        folders = {path.parent.relative_to(self.results).as_posix(): path.parent for path in self._record_files()}
+        recorded = (folder for folder in run_folders(self.results) if (folder / "record.json").is_file())
+        folders = {folder.relative_to(self.results).as_posix(): folder for folder in recorded}
         stamps = {path: _stamp(folder) for path, folder in folders.items()}
         gone = self.runs.keys() - folders.keys()
         changed = [path for path, stamp in stamps.items() if self._stamps.get(path) != stamp]
@@ -81,9 +83,6 @@ class RunStore:
         later = [path for path, changed in self._changed.items() if changed > version]
         runs = [self.runs[path] for path in sorted(later) if path in self.runs]
         return runs, sorted(path for path in later if path not in self.runs)
-
-    def _record_files(self) -> list[Path]:
-        return sorted((self.results / "runs").glob("*/*/seed*/record.json"))
 
 
 def read_run(folder: Path, path: str) -> Run:

@@ -7,6 +7,7 @@ import resource
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -15,7 +16,8 @@ from experiments.config.effect import pass_matters
 from experiments.engine.cost import Cost, cost
 from experiments.engine.families import Counting, family_of
 from experiments.engine.translate import accumulation
-from experiments.runs.records import find_runs
+from experiments.runs.estimate import Estimates
+from experiments.util.console import duration
 from experiments.util.errors import UserError
 
 
@@ -66,7 +68,7 @@ class Plan:
                 f"  updates        {self.updates:,}, {self.updates * size:,} {unit} in all",
                 f"  learning rate  {self.learning_rate:g} at its peak",
                 *costs,
-                f"  time           about {_duration(self.seconds)} ({self.basis})",
+                f"  time           about {duration(self.seconds)} ({self.basis})",
             ]
         )
 
@@ -88,7 +90,7 @@ def make_plan(config: DictConfig, world_size: int) -> Plan:
     brought = {name: p for name, p in parameters.items() if family.brought_by_encoding(name)}
     total = sum(parameter.numel() for parameter in parameters.values())
     counting, updates = family.counting(config), family.updates(config)
-    seconds, basis = _seconds_per_update(config, total, counting)
+    seconds, basis = _seconds_per_update(config, total, counting, world_size)
     return Plan(
         parameters=total,
         checkpoint_bytes=4 * family.numbers_per_parameter(config) * total,
@@ -99,7 +101,7 @@ def make_plan(config: DictConfig, world_size: int) -> Plan:
         passes=passes,
         updates=updates,
         learning_rate=config.recipe.learning_rate,
-        seconds=updates * seconds / world_size,
+        seconds=updates * seconds,
         basis=basis,
         fixed_pass=pass_matters(config),
         cost=cost(config, samples),
@@ -153,21 +155,15 @@ def _gib(size: int) -> str:
     return f"{size / 2**30:.2f} GiB"
 
 
-def _seconds_per_update(config: DictConfig, parameters: int, counting: Counting) -> tuple[float, str]:
-    similar = [
-        record["wall_seconds"] / record[counting.unit]
-        for record in find_runs(Path(config.paths.results), config.experiment.name)
-        if record["status"] == "finished"
-        and record["run"]["profile"] == config.profile.name
-        and record.get(counting.unit)
-        and record["parameters"]["total"] < 1.5 * parameters < 2.25 * record["parameters"]["total"]
-    ]
-    if similar:
-        basis = f"from {len(similar)} finished runs of this profile"
-        return counting.per_update * sorted(similar)[len(similar) // 2], basis
+def _seconds_per_update(config: DictConfig, parameters: int, counting: Counting, world_size: int) -> tuple[float, str]:
+    plain: Any = OmegaConf.to_container(config)
+    if (found := Estimates(Path(config.paths.results)).per_update(plain)) is not None:
+        seconds, runs = found
+        return seconds, f"as {runs} finished runs of the same data, model, attention and batch took"
     # 6 operations a parameter and token for forward and backward; no more than that is known of the model
     tokens = counting.tokens or counting.per_update
-    return 6 * parameters * tokens / (0.4 * _matmul_rate()), "guessed from this machine's matmul rate"
+    seconds = 6 * parameters * tokens / (0.4 * _matmul_rate() * world_size)
+    return seconds, "guessed from this machine's matmul rate"
 
 
 def _matmul_rate() -> float:
@@ -182,10 +178,3 @@ def _matmul_rate() -> float:
             torch.cuda.synchronize()
         fastest = min(fastest, time.perf_counter() - begun)
     return 2 * 512**3 / fastest
-
-
-def _duration(seconds: float) -> str:
-    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.0f} seconds"

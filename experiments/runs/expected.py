@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from experiments.runs.records import RunFolder, find_runs
+from experiments.runs.store import scan
 from experiments.util.arguments import parse
 from experiments.util.errors import UserError, exit_on_user_error
 
@@ -68,11 +68,14 @@ def write_expected(experiment: str, profile: str, results: Path) -> Path:
     """
     encodings: dict[str, Any] = {}
     data = hardware = None
-    for record in find_runs(results, experiment):
-        run = record["run"]
-        if not record.finished or (run["profile"], run["protocol"], run["seed"]) != (profile, "controlled", 1):
+    for stored in scan(results, experiment):
+        record = stored.record
+        if record is None or not record.finished:
             continue
-        rows = RunFolder(record.folder).history()
+        run = record["run"]
+        if (run["profile"], run["protocol"], run["seed"]) != (profile, "controlled", 1):
+            continue
+        rows = stored.files.history()
         losses = {
             split: {row["update"]: round(row["loss"], 4) for row in rows if row["split"] == split}
             for split in ("train", "valid")

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from data_prep.core.locks import Held, holder_of, is_locked, locked
+from data_prep.core.locks import Held, locked
 from experiments.util.errors import UserError
 
 LOGGER = logging.getLogger(__name__)
-PATIENCE_SECONDS = 1.0  # is_held() takes a lock for a moment; whoever wants to hold it outlasts that
+PATIENCE_SECONDS = 1.0  # a look at a lock takes it for a moment; whoever wants to hold it outlasts that
 
 
 class InUse(UserError):
@@ -24,10 +24,10 @@ class InUse(UserError):
 
 
 @contextmanager
-def hold(path: Path, wait: bool = False) -> Iterator[None]:
-    """Hold ``<path>.lock`` for this process, and say so in ``<path>.holder.json``, which a heartbeat keeps fresh.
+def hold(path: Path, wait: bool = False, patience: float = PATIENCE_SECONDS) -> Iterator[None]:
+    """Hold the lock of ``path`` for this process.
 
-    With ``wait``, what another process holds is waited for, and its holder said once.
+    With ``wait``, what another process holds is waited for, and its holder said once; else for ``patience`` seconds.
 
     Raises:
         InUse: another process holds it; the message names host, process and job.
@@ -36,28 +36,9 @@ def hold(path: Path, wait: bool = False) -> Iterator[None]:
     def say(by: str) -> None:
         LOGGER.info("%s is in use by %s; waiting for it", path, by)
 
-    held = locked(lock_file(path), holder_file(path), patience=PATIENCE_SECONDS, wait=say if wait else None)
     with ExitStack() as stack:
         try:
-            stack.enter_context(held)
+            stack.enter_context(locked(path, patience=patience, wait=say if wait else None))
         except Held as other:
             raise InUse(path, other.by) from None
         yield
-
-
-def is_held(path: Path) -> bool:
-    """Whether a process holds the lock of ``path`` now; True where it cannot be tried (somebody else's folder)."""
-    return is_locked(lock_file(path), holder_file(path))
-
-
-def lock_file(path: Path) -> Path:
-    return path.with_name(path.name + ".lock")
-
-
-def holder_file(path: Path) -> Path:
-    return path.with_name(path.name + ".holder.json")
-
-
-def holder(path: Path) -> str:
-    """Who holds the lock of ``path``, for a person: process, host and job."""
-    return holder_of(holder_file(path))

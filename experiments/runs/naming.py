@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
+from data_prep.core.errors import closest
 from experiments.runs.store import StoredRun, open_run, scan
 from experiments.util.errors import UserError
 
@@ -64,7 +64,7 @@ def _nearest(name: str, runs: Sequence[StoredRun]) -> list[StoredRun]:
             for alias in (which, f"{which}/{keys['seed']}", f"{which}/seed{keys['seed']}"):
                 aliases.setdefault(alias, run)
                 aliases.setdefault(f"{keys['experiment']}/{alias}", run)
-    close = [aliases[alias] for alias in get_close_matches(name, list(aliases), n=12, cutoff=0.3)]
+    close = [aliases[alias] for alias in closest(name, aliases, count=12)]
     return list({run.folder: run for run in close or runs}.values())[:3]
 
 

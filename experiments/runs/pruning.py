@@ -10,8 +10,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from data_prep.core.locks import holder_file, lock_file
 from experiments.runs import presentation as show
-from experiments.runs.locks import hold, holder_file, lock_file
+from experiments.runs.locks import hold
 from experiments.runs.selection import Selection
 from experiments.runs.store import StoredRun, open_run
 from experiments.util import console as terminal

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from experiments.runs.locks import hold, holder, is_held
+from data_prep.core.locks import holder_of, is_locked
+from experiments.runs.locks import hold
 from experiments.util.errors import UserError
 from experiments.util.files import (
     FIELD,
@@ -22,6 +23,7 @@ from experiments.util.files import (
     finite,
     read_history,
     record_checksum,
+    remove_partials,
     write_atomically,
 )
 
@@ -74,11 +76,11 @@ class RunFolder:
 
     def held(self) -> bool:
         """Whether a process holds the run now. A record that says running while nobody does is a killed run's."""
-        return is_held(self.path)
+        return is_locked(self.path)
 
     def holder(self) -> str:
         """Who holds the run, for a person: process and host."""
-        return holder(self.path)
+        return holder_of(self.path)
 
     def load(self) -> Record | None:
         """The record as it stands, or None before the first :meth:`begin`."""
@@ -104,7 +106,7 @@ class RunFolder:
             UserError: the run is finished; a finished record is never replaced.
         """
         self._refuse_finished("begun again")
-        self._remove_abandoned_writes()
+        remove_partials(self.path)
         previous = self.load()
         segments = [dict(segment) for segment in previous["segments"]] if previous else []
         if segments and segments[-1]["ended"] is None:
@@ -212,10 +214,6 @@ class RunFolder:
         segment.update(ended=ended.isoformat(), to_update=max([*updates, segment["from_update"]]))
         segment["seconds"] = _seconds(segment)
 
-    def _remove_abandoned_writes(self) -> None:
-        for leftover in self.path.glob(".*.partial-*"):
-            leftover.unlink(missing_ok=True)
-
 
 def load_record(folder: Path | str) -> Record | None:
     """The record in a run folder, or None where there is none.
@@ -233,13 +231,6 @@ def load_record(folder: Path | str) -> Record | None:
     if not isinstance(content, dict) or content.get("schema") != SCHEMA or content.get("status") not in STATUSES:
         raise UserError(f"{path}: expected a record of schema {SCHEMA} with a status of {', '.join(STATUSES)}")
     return Record(Path(folder), content)
-
-
-def find_runs(results_root: Path | str, experiment: str | None = None) -> list[Record]:
-    """Every record below ``<results_root>/runs``, of one experiment or of all, sorted by folder."""
-    found = (Path(results_root) / "runs").glob(f"{experiment or '*'}/*/seed*/record.json")
-    records = (load_record(path.parent) for path in sorted(found))
-    return [record for record in records if record is not None]
 
 
 def shown_metrics(metrics: Mapping[str, float | None]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.runs.records import RunFolder
+from experiments.runs.store import run_folders
 from experiments.util.errors import UserError
 from experiments.util.plain_yaml import read_mapping
 
@@ -23,8 +24,9 @@ def shorter_runs(folder: Path, config: Mapping[str, Any]) -> list[Path]:
         config: its config as plain data.
     """
     found = []
-    for other in sorted(folder.parent.parent.glob(f"*/{folder.name}")):
-        if other == folder or not (other / "config.yaml").is_file():
+    experiment, results = folder.parents[1].name, folder.parents[3]
+    for other in run_folders(results, experiment):
+        if other == folder or other.name != folder.name or not (other / "config.yaml").is_file():
             continue
         try:
             theirs, record = read_mapping(other / "config.yaml"), RunFolder(other).load()

@@ -97,10 +97,15 @@ class StoredRun:
             return {}
 
 
-def scan(results: Path | str) -> list[StoredRun]:
-    """Every run folder below ``<results>/runs``, sorted by folder; none is left out for being broken."""
-    folders = (path for path in Path(results, "runs").glob("*/*/seed*") if path.is_dir() and _SEED.match(path.name))
-    return [open_run(folder) for folder in sorted(folders, key=_order)]
+def run_folders(results: Path | str, experiment: str = "*") -> list[Path]:
+    """Every run folder below ``<results>/runs``, of one experiment or of all, in order."""
+    folders = Path(results, "runs").glob(f"{experiment}/*/seed*")
+    return sorted((path for path in folders if path.is_dir() and _SEED.match(path.name)), key=_order)
+
+
+def scan(results: Path | str, experiment: str = "*") -> list[StoredRun]:
+    """The runs in :func:`run_folders`; none is left out for being broken."""
+    return [open_run(folder) for folder in run_folders(results, experiment)]
 
 
 def open_run(folder: Path) -> StoredRun:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from experiments.tables.estimate import Estimates, total
+from experiments.runs.estimate import Estimates, total
 from experiments.tables.measurements import missing_measurements
 from experiments.tables.plan import Job, Needed, Plan
 from experiments.util.console import duration
@@ -15,7 +15,7 @@ from experiments.util.console import duration
 def plan_lines(plan: Plan) -> Iterator[str]:
     """One line a run and, for those that are missing, their command; sums at the end."""
     estimates = Estimates(plan.results)
-    seconds = {run.folder: estimates.seconds(run) for run in (*plan.missing(), *plan.required())}
+    seconds = {run.folder: estimates.left(run.config, run.folder) for run in (*plan.missing(), *plan.required())}
     for job in plan.jobs:
         record = job.record()
         status = "to train" if record is None else "finished" if record.finished else f"to resume ({record['status']})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from data_prep.core.locks import Held, locked
-from experiments.runs.locks import hold, is_held
+from data_prep.core.locks import is_locked
+from experiments.runs.locks import hold
 from experiments.tuning.request import Request
 from experiments.tuning.space import describe
 from experiments.util.errors import UserError
@@ -84,12 +84,12 @@ class Study:
         """Whether every trial that was asked for is done, or a live process is at it."""
         running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         return len(self._whole()) >= self._request.trials and all(
-            is_held(self._path(trial.number)) for trial in running
+            is_locked(self._path(trial.number)) for trial in running
         )
 
     def _adopt(self) -> Claim | None:
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if is_held(self._path(trial.number)):
+            if is_locked(self._path(trial.number)):
                 continue
             if set(trial.params) == set(self._request.space):
                 return Claim(trial.number, dict(trial.params), adopted=True)
@@ -131,15 +131,8 @@ class Study:
     def _path(self, number: int) -> Path:
         return self._folder / f"trial{number}"
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        lock, lease = self._folder / "study.lock", self._folder / "study.holder.json"
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(locked(lock, lease, patience=PATIENCE_SECONDS))
-            except Held as other:
-                raise UserError(f"{lock} is held for over {PATIENCE_SECONDS:.0f} s by {other.by}; stop it") from None
-            yield
+    def _alone(self) -> AbstractContextManager[None]:
+        return hold(self._folder / "study", patience=PATIENCE_SECONDS)
 
 
 def _text(asked: Any) -> str:

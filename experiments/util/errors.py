@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Callable, Iterable
-from difflib import get_close_matches
+from collections.abc import Callable
 from typing import NoReturn
+
+from data_prep.core.errors import nearest
+
+__all__ = ["UserError", "exit_on_user_error", "nearest", "remedy_of"]
 
 
 class UserError(Exception):
@@ -30,12 +33,6 @@ _REMEDIES = {
 def remedy_of(error: OSError) -> str | None:
     """What a person can do about a disk that refuses to be written; None for any other error."""
     return _REMEDIES.get(error.errno or 0)
-
-
-def nearest(word: str, choices: Iterable[str]) -> str:
-    """``"; did you mean 'rope'?"`` for the closest of ``choices``, or an empty string where none is close."""
-    matches = get_close_matches(str(word), list(choices), n=1, cutoff=0.5)
-    return f"; did you mean '{matches[0]}'?" if matches else ""
 
 
 def exit_on_user_error(main: Callable[[], int | None]) -> NoReturn:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from lrpe.validation import check_choice
 
 
 class FeatureMap(nn.Module):
@@ -142,10 +143,7 @@ def build_feature_map(name: str, head_dim: int, **options: Any) -> FeatureMap:
     Raises:
         ValueError: an unknown name (the nearest is named), or an option that the map does not take.
     """
-    if name not in FEATURE_MAPS:
-        close = get_close_matches(str(name), FEATURE_MAPS, n=1, cutoff=0.4)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"feature_map={name!r}: expected one of {', '.join(FEATURE_MAPS)}{hint}")
+    check_choice("feature_map", name, FEATURE_MAPS)
     try:
         return FEATURE_MAPS[name](head_dim, **options)
     except TypeError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -11,6 +10,7 @@ from lrpe.ops.forms import FORMS
 from lrpe.ops.problem import AttentionProblem
 from lrpe.ops.registry import BACKENDS, Case, case_of, resolve
 from lrpe.ops.state import LinearAttentionState
+from lrpe.validation import check_choice
 
 if TYPE_CHECKING:
     from lrpe.encodings.base import Encoding
@@ -118,9 +118,7 @@ def _check(
     chunk_size: int,
     state: LinearAttentionState | None,
 ) -> None:
-    if form not in FORMS:
-        close = get_close_matches(form, FORMS, n=1)
-        raise ValueError(f"form={form!r}: expected one of {', '.join(FORMS)}" + (f"; {close[0]!r}?" if close else ""))
+    check_choice("form", form, FORMS)
     if query.dim() != 4 or query.shape != key.shape or query.shape[:3] != value.shape[:3]:
         raise ValueError(
             "query, key (batch, heads, length, key_dim) and value (batch, heads, length, value_dim) do not fit: "

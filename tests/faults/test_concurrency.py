@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from experiments import table, train
-from experiments.runs.records import Record, RunFolder, find_runs
+from experiments.runs.records import Record, RunFolder
+from experiments.runs.store import scan
 from experiments.util.errors import exit_on_user_error
 from experiments.util.files import FIELD, file_checksum, record_checksum
 from tests.experiments.conftest import TINY, environment
@@ -90,7 +91,7 @@ def eight(
 
 
 def assert_trained_once(results: Path, runs: int) -> list[Record]:
-    records = find_runs(results)
+    records = [run.record for run in scan(results) if run.record is not None]
     assert len(records) == runs
     for record in records:
         assert record["status"] == "finished"

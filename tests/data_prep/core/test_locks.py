@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.core import filesystems, locks
+from data_prep.core import filesystems, leases, locks
 from data_prep.core.filesystems import file_system_of
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -29,13 +29,13 @@ int flock(int descriptor, int operation) { errno = atoi(getenv("FLOCK_ERRNO")); 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from data_prep.core import locks
+from data_prep.core import leases, locks
 lock, seconds, host = Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
 if host:
-    locks.kernel = lambda: host
-    locks.socket.gethostname = lambda: host
+    leases.kernel = lambda: host
+    leases.socket.gethostname = lambda: host
 try:
-    with locks.locked(lock, lock.with_suffix(".holder.json")):
+    with locks.locked(lock.with_suffix("")):
         print("held", flush=True)
         time.sleep(seconds)
         print("alone", flush=True)
@@ -162,7 +162,7 @@ def test_a_holder_that_stood_still_ends_when_another_host_has_taken_over(lock: P
     assert first_line(second) == "held"
     holder.send_signal(signal.SIGCONT)
     out, said = holder.communicate(timeout=10)
-    assert holder.returncode == locks.EXIT_LOST
+    assert holder.returncode == leases.EXIT_LOST
     assert "alone" not in out
     assert f"the lock went to process {second.pid} on node2" in said
     assert json.loads(lock.with_suffix(".holder.json").read_text())["host"] == "node2", "the other's lease is untouched"
@@ -184,17 +184,17 @@ def test_a_lease_excludes_other_hosts_even_where_flock_would_let_them_in(lock: P
 
 
 def test_who_looks_at_a_lock_never_waits(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lease = lock.with_suffix(".holder.json")
-    assert not locks.is_locked(lock, lease)
+    run, lease = lock.with_suffix(""), lock.with_suffix(".holder.json")
+    assert not locks.is_locked(run)
     holder = start(lock, host="node1")
     assert first_line(holder) == "held"
-    assert locks.is_locked(lock, lease)
+    assert locks.is_locked(run)
     end(holder)
-    monkeypatch.setattr(locks, "_verdict", lambda *_, **__: None)  # as for a host whose flock says nothing
-    assert locks.is_locked(lock, lease), "its last sign of life is not old enough"
+    monkeypatch.setattr(locks, "verdict", lambda *_, **__: None)  # as for a host whose flock says nothing
+    assert locks.is_locked(run), "its last sign of life is not old enough"
     old = time.time() - 2 * EXPIRY
     os.utime(lease, (old, old))
-    assert not locks.is_locked(lock, lease)
+    assert not locks.is_locked(run)
 
 
 MOUNTS = r"""

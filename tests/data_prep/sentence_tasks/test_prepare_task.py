@@ -183,7 +183,7 @@ def test_the_tokens_have_to_be_prepared(tmp_path: Path) -> None:
 
 
 def test_an_unknown_task_gets_the_nearest(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"task: 'sst-2' is none of cola, .*; nearest: 'sst2'"):
+    with pytest.raises(ValueError, match=r"task: 'sst-2' is none of cola, .*; did you mean 'sst2'"):
         prepare_task("sst-2", tmp_path)
 
 

@@ -192,7 +192,7 @@ def test_default_place_is_the_environments(tmp_path: Path, source: Path, monkeyp
 
 
 def test_an_unknown_name_gets_the_nearest() -> None:
-    with pytest.raises(ValueError, match=r"'wikitext-2' is none of pydoc, .*; nearest: 'wikitext2'"):
+    with pytest.raises(ValueError, match=r"'wikitext-2' is none of pydoc, .*; did you mean 'wikitext2'"):
         prepare("wikitext-2")
     words = ("pydoc", "wikitext2", "wikitext103")
     images = ("digits", "cifar10", "cifar100", "imagenet")

@@ -36,7 +36,7 @@ def test_large_data_is_counted_in_parts(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_bad_input_is_named(tmp_path: Path) -> None:
     folder = prepare("wikitext2", tmp_path / "out", write_source(tmp_path / "source"), allow_other_counts=True)
-    with pytest.raises(ValueError, match="'validation' is none of train, valid, test; nearest: 'valid'"):
+    with pytest.raises(ValueError, match="'validation' is none of train, valid, test; did you mean 'valid'"):
         unigram_perplexity(folder, "validation")
     with pytest.raises(DataError, match="holds no prepared data"):
         unigram_perplexity(tmp_path, "test")

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from experiments.runs.records import Record, RunFolder, find_runs, load_record
+from experiments.runs.records import Record, RunFolder, load_record
+from experiments.runs.store import scan
 from experiments.util.errors import UserError
 from experiments.util.files import FIELD, record_checksum
 
@@ -243,10 +244,10 @@ def test_finding_runs_by_experiment(tmp_path: Path) -> None:
         path = tmp_path / "runs" / experiment / "rope-0123abcd" / f"seed{seed}"
         RunFolder(path).begin({**RUN, "experiment": experiment, "seed": seed}, manifest={})
     (tmp_path / "runs" / "alm" / "rope-0123abcd" / "seed3").mkdir()
-    assert [record["run"]["seed"] for record in find_runs(tmp_path, "alm")] == [1, 2]
-    assert len(find_runs(tmp_path)) == 3
-    assert find_runs(tmp_path / "nowhere") == []
-    assert all(isinstance(record, Record) for record in find_runs(tmp_path))
+    assert [run.keys["seed"] for run in scan(tmp_path, "alm")] == ["1", "2", "3"]
+    assert len(scan(tmp_path)) == 4
+    assert scan(tmp_path / "nowhere") == []
+    assert [isinstance(run.record, Record) for run in scan(tmp_path)] == [True, True, False, True]
 
 
 @pytest.mark.parametrize("content", ["{", "[]", json.dumps({"schema": 2, "status": "finished"}), '{"schema": 1}'])

@@ -200,7 +200,7 @@ def _folder(path: Path) -> Path:
         (["image_size=0"], "image_size=0 does not divide into patches of 4: try image_size=4"),
         (["crop_fraction=0"], "crop_fraction=0.0: expected more than 0 and at most 1"),
         (["crop_fraction=1.5"], "crop_fraction=1.5: expected more than 0 and at most 1"),
-        (["images={own}"], "named like none of the 3 classes; nearest: 'n00000002'"),
+        (["images={own}"], "named like none of the 3 classes; did you mean 'n00000002'"),
         (["images={own}/n00000022"], "has no folders of classes, so there is nothing to score"),
         (["images=/nowhere"], "no folder /nowhere"),
         (["split=test"], "has no images for the split 'test': it has train, valid"),

@@ -1,4 +1,4 @@
-"""How long the runs that a table lacks will take, judged by finished ones like them."""
+"""How long a run will take, judged by finished ones like it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.runs import StoredRun, scan
 from experiments.runs.records import Record, load_record
-from experiments.tables.plan import Job, Needed
+from experiments.runs.store import StoredRun, scan
 
 # What an update's cost depends on beside the encoding; all of it has to be the same for a record to say anything.
 COST_KEYS = (
@@ -29,21 +28,25 @@ class Estimates:
             if (record := run.record) is not None and record.finished and record["updates"] and record["wall_seconds"]:
                 self._runs.setdefault(record["run"]["experiment"], []).append(run)
 
-    def seconds(self, run: Job | Needed) -> float | None:
-        """What is left of a run, or None where no finished run is like it.
-
-        The median of seconds per update over the finished runs with the same data, model, attention and batch (those of
-        the same encoding where there are any), times the updates that the run has yet to do.
-        """
-        if not run.config:
-            return None
-        similar = self._similar(run.config)
+    def per_update(self, config: Mapping[str, Any]) -> tuple[float, int] | None:
+        """(the median of seconds per update over the finished runs with the same data, model, attention and batch,
+        those of the same encoding where there are any; how many they are), or None where no finished run is alike."""
+        similar = self._similar(config)
         if not similar:
             return None
-        pace = statistics.median(record["wall_seconds"] / record["updates"] for record in similar)
-        updates = _value(run.config, "recipe.max_update") or statistics.median(record["updates"] for record in similar)
-        begun = load_record(run.folder)
-        return pace * max(0, updates - (begun["updates"] if begun is not None else 0))
+        return statistics.median(record["wall_seconds"] / record["updates"] for record in similar), len(similar)
+
+    def left(self, config: Mapping[str, Any], folder: Path) -> float | None:
+        """Seconds for the updates that the run in ``folder`` has yet to do, or None where no finished run is like it or
+        ``config`` is empty."""
+        pace = self.per_update(config)
+        if pace is None:
+            return None
+        updates = _value(config, "recipe.max_update")
+        if not updates:
+            updates = statistics.median(record["updates"] for record in self._similar(config))
+        begun = load_record(folder)
+        return pace[0] * max(0, updates - (begun["updates"] if begun is not None else 0))
 
     def _similar(self, config: Mapping[str, Any]) -> list[Record]:
         runs = [

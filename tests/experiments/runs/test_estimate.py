@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from experiments.runs.estimate import Estimates, total
 from experiments.runs.records import RunFolder
-from experiments.tables.estimate import Estimates, total
 from experiments.tables.plan import Needed
 from tests.experiments.run_store import config_of, edit_record, write_run
 from tests.experiments.tables.workshop import Workshop
@@ -21,25 +21,25 @@ def finished(results: Path, seconds: float, **changes: Any) -> RunFolder:
     return folder
 
 
-def missing(results: Path, **changes: Any) -> Needed:
-    return Needed(results / "runs" / "alm" / "none-00000000" / "seed1", config_of(**changes))
+def left(results: Path, runs: Path | None = None, **changes: Any) -> float | None:
+    """Seconds of a run that has not begun."""
+    folder = results / "runs" / "alm" / "none-00000000" / "seed1"
+    return Estimates(runs or results).left(config_of(**changes), folder)
 
 
 def test_similar_runs_updates_give_the_time(tmp_path: Path) -> None:
     finished(tmp_path, 60.0, seed=1)
     finished(tmp_path, 90.0, seed=2)
     finished(tmp_path, 600.0, seed=3)
-    estimates = Estimates(tmp_path)
-    assert estimates.seconds(missing(tmp_path)) == pytest.approx(90.0), "the median"
-    assert estimates.seconds(missing(tmp_path, recipe__max_update=300)) == pytest.approx(900.0)
+    assert left(tmp_path) == pytest.approx(90.0), "the median"
+    assert left(tmp_path, recipe__max_update=300) == pytest.approx(900.0)
 
 
 def test_the_same_encoding_says_more_than_another(tmp_path: Path) -> None:
     finished(tmp_path, 60.0, encoding="rope")
     finished(tmp_path, 90.0, encoding="spe")
-    estimates = Estimates(tmp_path)
-    assert estimates.seconds(missing(tmp_path, encoding="spe")) == pytest.approx(90.0)
-    assert estimates.seconds(missing(tmp_path, encoding="none")) == pytest.approx(75.0), "of both"
+    assert left(tmp_path, encoding="spe") == pytest.approx(90.0)
+    assert left(tmp_path, encoding="none") == pytest.approx(75.0), "of both"
 
 
 @pytest.mark.parametrize(
@@ -54,20 +54,20 @@ def test_the_same_encoding_says_more_than_another(tmp_path: Path) -> None:
 )
 def test_another_cost_an_update_says_nothing(tmp_path: Path, changes: dict[str, Any]) -> None:
     finished(tmp_path, 60.0)
-    assert Estimates(tmp_path).seconds(missing(tmp_path, **changes)) is None
+    assert left(tmp_path, **changes) is None
 
 
 def test_unfinished_runs_and_broken_records_say_nothing(tmp_path: Path) -> None:
     finished(tmp_path, 60.0, status="failed", seed=1)
     finished(tmp_path, 60.0, seed=2).record_path.write_text("{")
-    assert Estimates(tmp_path).seconds(missing(tmp_path)) is None
-    assert Estimates(tmp_path / "nowhere").seconds(missing(tmp_path)) is None
+    assert left(tmp_path) is None
+    assert left(tmp_path, tmp_path / "nowhere") is None
 
 
 def test_a_run_that_was_begun_has_the_rest_to_do(tmp_path: Path) -> None:
     finished(tmp_path, 60.0, seed=1)
     begun = write_run(tmp_path, seed=2, status="failed")  # at update 10 of 30
-    assert Estimates(tmp_path).seconds(Needed(begun.path, config_of(seed=2))) == pytest.approx(40.0)
+    assert Estimates(tmp_path).left(config_of(seed=2), begun.path) == pytest.approx(40.0)
 
 
 def test_what_is_unknown_is_counted_and_not_guessed() -> None:
