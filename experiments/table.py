@@ -33,12 +33,12 @@ from experiments.tables.plan import Plan, Resolve, make_plan, resolve_config
 from experiments.tables.pretraining import missing_pretrainings
 from experiments.tables.progress import is_animated, shown_progress
 from experiments.tables.provenance import unigram_line
-from experiments.tables.reference import load_reference
+from experiments.tables.reference import check_references, load_reference
 from experiments.tables.rendering import render
-from experiments.tables.request import parse_request
+from experiments.tables.request import REFERENCES, parse_request
 from experiments.tables.runner import Failure, run_tasks
-from experiments.tables.siblings import load_siblings
-from experiments.tables.spec import load_table
+from experiments.tables.siblings import check_siblings, load_siblings
+from experiments.tables.spec import ROOT, load_table
 from experiments.tables.summary import next_steps, summary
 from experiments.tables.terminal import print_grid
 from experiments.util.errors import exit_on_user_error
@@ -59,6 +59,9 @@ def main(
         UserError: bad input, before anything is trained.
     """
     console = console or Console(soft_wrap=True, highlight=False)
+    if list(arguments) == [REFERENCES]:
+        _say_references(console)
+        return 0
     request = parse_request(arguments)
     spec = load_table(request.table)
     load_reference(spec)  # a fault in published figures is found before anything is trained
@@ -178,6 +181,14 @@ def _series(results: Results) -> list[Series]:
             if runs := line.records[protocol]:
                 series.append(Series(label, [RunFolder(record.folder).history() for record in runs]))
     return series
+
+
+def _say_references(console: Console) -> None:
+    """Check every file of published figures, and say how much of each is entered."""
+    for path, (filled, cells) in check_references().items():
+        _say(console, f"{path.relative_to(ROOT)}: {filled} of {cells} figures entered")
+    for path, count in check_siblings().items():
+        _say(console, f"{path.relative_to(ROOT)}: {count} figures entered, of a sibling paper")
 
 
 def _say(console: Console, text: str) -> None:

@@ -7,6 +7,7 @@
     python -m experiments.runs export [out=runs.csv]      one row a run; in Python: experiments.runs.frame("results")
     python -m experiments.runs upload                     send to wandb what it lacks of each run; safe to repeat
     python -m experiments.runs verify                     recompute identities and checksums; exit code 1 on a problem
+    python -m experiments.runs expected [experiment=alm profile=demo]    write results/expected from finished runs
 
 RUN is a run's folder, an encoding and a seed (rope/1), or the beginning of an identity (1a2b, 1a2b/seed2).
 
@@ -25,7 +26,7 @@ from typing import Any
 
 from rich.console import Console
 
-from experiments.runs import comparison, dataframe, listing, pruning, showing, upload, verification
+from experiments.runs import comparison, dataframe, expected, listing, pruning, showing, upload, verification
 from experiments.runs.selection import Selection
 from experiments.util.arguments import parse
 from experiments.util.console import make_console
@@ -36,7 +37,7 @@ from experiments.util.errors import UserError, exit_on_user_error, nearest
 class Command:
     """``act`` takes the words that are no key=value (``positional`` of them), the arguments and a console."""
 
-    schema: type[Selection]
+    schema: type[Any]
     act: Callable[..., int]
     positional: int = 0
 
@@ -49,6 +50,7 @@ COMMANDS = {
     "export": Command(dataframe.Arguments, dataframe.export_runs),
     "upload": Command(Selection, upload.upload_runs),
     "verify": Command(Selection, verification.verify_runs),
+    "expected": Command(expected.Arguments, expected.write),
 }
 
 

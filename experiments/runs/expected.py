@@ -3,22 +3,24 @@
 ``results/expected/<experiment>_<profile>.yaml`` holds, for each encoding, losses of a finished run and where it ran. A
 run of the same identity is compared while it trains. The file is written from records:
 
-    python -m experiments.runs.expected experiment=alm profile=demo
+    python -m experiments.runs expected experiment=alm profile=demo
 """
 
 from __future__ import annotations
 
-import sys
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+from rich.console import Console
 
 from experiments.runs.store import scan
-from experiments.util.arguments import parse
-from experiments.util.errors import UserError, exit_on_user_error
+from experiments.util.console import say
+from experiments.util.errors import UserError
+from experiments.util.files import write_atomically
 
 FOLDER = Path(__file__).resolve().parents[2] / "results" / "expected"
 TOLERANCE = 0.05  # nats: other processors and thread counts sum in another order; a wrong run is off by far more
@@ -29,7 +31,7 @@ LOOSE_TOLERANCE = 0.35  # nats, where the text itself differs a little: another 
 class Arguments:
     experiment: str = "alm"
     profile: str = "demo"
-    results: str = "results"
+    results: str = field(default_factory=lambda: os.environ.get("LRPE_RESULTS", "results"))
 
 
 def load_expected(experiment: str, profile: str) -> dict[str, Any]:
@@ -95,18 +97,14 @@ def write_expected(experiment: str, profile: str, results: Path) -> Path:
         }
     if not encodings:
         raise UserError(f"no finished run of {experiment}, profile {profile}, seed 1, controlled, below {results}")
-    FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / f"{experiment}_{profile}.yaml"
-    head = "# Losses (nats per token) of runs made here. Written by: python -m experiments.runs.expected\n"
+    head = "# Losses (nats per token) of runs made here. Written by: python -m experiments.runs expected\n"
     content = {"data": data, "made_on": hardware, "encodings": encodings}
-    path.write_text(head + yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    write_atomically(path, head + yaml.safe_dump(content, sort_keys=False))
     return path
 
 
-def main() -> None:
-    arguments = parse(Arguments, sys.argv[1:], __doc__ or "")
-    print(write_expected(arguments.experiment, arguments.profile, Path(arguments.results)))
-
-
-if __name__ == "__main__":
-    exit_on_user_error(main)
+def write(arguments: Arguments, console: Console) -> int:
+    """``python -m experiments.runs expected``: write the file and say where it lies."""
+    say(console, str(write_expected(arguments.experiment, arguments.profile, Path(arguments.results))))
+    return 0

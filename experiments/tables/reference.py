@@ -1,20 +1,16 @@
-"""The paper's figures, ``results/paper/*.yaml``: entered only as they were read there.
-
-``python -m experiments.tables.reference`` checks every file and says how much of each is filled in.
-"""
+"""The paper's figures, ``results/paper/*.yaml``: entered only as they were read there."""
 
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from experiments.tables.spec import CONF, ROOT, TableSpec, load_table, table_names
 from experiments.tables.yaml_files import read_yaml, refuse_unknown
-from experiments.util.errors import UserError, exit_on_user_error
+from experiments.util.errors import UserError
 
 PAPER = ROOT / "results" / "paper"
 KEYS = ("paper", "table", "page", "read_from", "data", "rows")
@@ -126,22 +122,3 @@ def _number(value: Any, where: str, expected: str) -> float:
 def _source(raw: Mapping[str, Any]) -> str:
     data = f"; {raw['data']}" if raw.get("data") else ""
     return f"{raw['paper']}, table {raw['table']}, page {raw['page']}, read from {raw['read_from']}{data}"
-
-
-def main(arguments: Sequence[str]) -> int:
-    if any(word in ("-h", "--help", "help") for word in arguments):
-        print((__doc__ or "").strip())
-        return 0
-    if arguments:
-        raise UserError(f"'{arguments[0]}': this command takes no words")
-    for path, (filled, cells) in check_references().items():
-        print(f"{path.relative_to(ROOT)}: {filled} of {cells} figures entered")
-    from experiments.tables.siblings import check_siblings  # which builds on this module
-
-    for path, count in check_siblings().items():
-        print(f"{path.relative_to(ROOT)}: {count} figures entered, of a sibling paper")
-    return 0
-
-
-if __name__ == "__main__":
-    exit_on_user_error(lambda: main(sys.argv[1:]))

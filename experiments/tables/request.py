@@ -12,6 +12,7 @@ from experiments.launch.launching import KEYS, Launching, is_launcher_word, pars
 from experiments.tables.spec import CONF, table_names
 from experiments.util.errors import UserError, nearest
 
+REFERENCES = "references"  # the one word that is no key=value
 OWN_KEYS = ("table", "profile", "protocol", "seeds", "rows", "columns", *KEYS, "dry_run", "render_only")
 # Overrides of these say where and how to run, not what: the table keeps its name.
 _NOT_SCIENTIFIC = ("tracker", "paths", "engine", "data.folder", "hydra", "local")
@@ -20,6 +21,7 @@ USAGE = """\
 Train what is missing of a table, then render it as Markdown, LaTeX, CSV and HTML.
 
 usage: python -m experiments.table table=NAME [profile=demo] [protocol=controlled] [key=value ...]
+       python -m experiments.table references    check results/paper, and say how many figures are entered
 
   table=NAME           one of: {tables}
   profile=NAME         demo (CPU, minutes), laptop (CPU, a night), small (one GPU, hours), paper; default demo
