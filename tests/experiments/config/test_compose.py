@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.config import check_overrides, compose, identity, run_directory, scientific
+from experiments.config import check_overrides, compose, compose_row, identity, run_directory, scientific
 from experiments.util.errors import UserError
 
 ENCODINGS = sorted(path.stem for path in (Path(__file__).parents[3] / "conf" / "encoding").glob("*.yaml"))
@@ -174,7 +174,7 @@ def test_the_same_switches_by_another_way_are_the_same_run() -> None:
         for key, value in by_name.protocol.items()
         if key != "name"
     ]
-    assert identity(compose(["encoding=lrpe_unitary", *switches])) == identity(by_name)
+    assert identity(compose_row(["encoding=lrpe_unitary", *switches])[0]) == identity(by_name)
 
 
 def test_a_run_folder_names_experiment_encoding_and_seed(tmp_path: Path) -> None:

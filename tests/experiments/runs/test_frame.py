@@ -44,7 +44,7 @@ def test_an_empty_store_is_an_empty_table(tmp_path: Path) -> None:
 def test_the_csv_is_the_same_table(store: Path, command: Command) -> None:
     code, text = command("export", "status=finished")
     assert code == 0
-    read = pandas.read_csv(io.StringIO(text))
+    read = pandas.read_csv(io.StringIO(text), dtype={"identity": str})
     expected = frame(store).query("status == 'finished'")
     assert read["metrics.valid_loss"].tolist() == expected["metrics.valid_loss"].tolist()
     assert read["identity"].tolist() == expected["identity"].tolist()

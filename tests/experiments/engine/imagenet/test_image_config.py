@@ -86,7 +86,8 @@ def test_controlled_rows_differ_in_the_encoding_alone(image_data: Path) -> None:
 
 
 def test_every_switch_of_the_published_details_is_a_key_of_its_own(image_data: Path) -> None:
-    model = built(image_data, "protocol=published", "model.query_bias=true", "model.denominator_from=encoded")
+    words = ["encoding=rope", "protocol=published", "model.query_bias=true", "model.denominator_from=encoded"]
+    model = built(image_data, *words)
     assert model.layers[0].attention.query_projection.bias is not None
     assert model.layers[0].attention.denominator_from == "encoded"
 
