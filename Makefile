@@ -124,7 +124,7 @@ wandb-report: $(READY) ## create or update wandb's workspace and report
 	$(BIN)/python -m experiments.wandb_report $(ARGS)
 
 .PHONY: lint
-lint: $(READY) ## ruff check and format check; pyright on lrpe and data_prep
+lint: $(READY) ## ruff check and format check; pyright on lrpe, experiments and data_prep
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -84,8 +84,8 @@ def validate(config: DictConfig) -> DictConfig:
     schema = SCHEMAS[name]
     structure, given = OmegaConf.structured(schema.config), config
     try:
-        given = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
-        typed = OmegaConf.merge(structure, given)
+        given = cast(DictConfig, OmegaConf.create(OmegaConf.to_container(config, resolve=True)))
+        typed = cast(DictConfig, OmegaConf.merge(structure, given))
         OmegaConf.to_container(typed, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UserError(explain(error, structure, given)) from None
@@ -108,7 +108,7 @@ def validate(config: DictConfig) -> DictConfig:
     _check_values(typed, given)
     check_common(typed)
     schema.check(typed)
-    plain = OmegaConf.create(OmegaConf.to_container(typed, resolve=True, enum_to_str=True))
+    plain = cast(DictConfig, OmegaConf.create(OmegaConf.to_container(typed, resolve=True, enum_to_str=True)))
     OmegaConf.set_readonly(plain, True)
     OmegaConf.set_struct(plain, True)
     return plain
@@ -135,7 +135,7 @@ def _check_overrides(overrides: list[str], sweeping: bool) -> list[str]:
     except OverrideParseException as error:
         raise UserError(unreadable(error.override or "")) from None
     # the loader's own list_groups and get_group_options copy every config that was read so far
-    files = GlobalHydra.instance().config_loader().repository
+    files: Any = GlobalHydra.instance().config_loader().repository  # type: ignore[attr-defined]  # of ConfigLoaderImpl
     groups = [name for name in files.get_group_options("", ObjectType.GROUP) if name != "hydra"]
     choices: list[str] = []
     keys: list[Override] = []
@@ -220,7 +220,7 @@ def _elements(override: Override, options: list[str]) -> Iterator[str]:
 
 
 def _known(base: DictConfig, key: str) -> bool:
-    node = base
+    node: Any = base
     for part in key.split("."):
         if not OmegaConf.is_dict(node) or part not in node:
             return False
@@ -234,7 +234,7 @@ def _is_open(key: str) -> bool:
 
 def _leaves(node: DictConfig, prefix: str = "") -> Iterator[str]:
     for key in node:
-        child = node._get_node(key)
+        child: Any = node._get_node(key)
         name = f"{prefix}{key}"
         yield name
         if OmegaConf.is_dict(child):

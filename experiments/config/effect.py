@@ -205,12 +205,12 @@ def _hands_on(key: str) -> bool:
 def _references(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, list[str]]]:
     """Each key that interpolates, and the absolute keys that it takes values from."""
     for name in node:
-        child = node._get_node(name)
+        child: Any = node._get_node(name)
         key = f"{prefix}{name}"
         if isinstance(child, DictConfig) and not child._is_interpolation():
             yield from _references(child, f"{key}.")
         elif child is not None and not OmegaConf.is_list(child):
-            text = child._value()  # type: ignore[union-attr]
+            text = child._value()
             if isinstance(text, str) and "${" in text:
                 yield key, [_absolute(reference, key) for reference in _inner(text, node)]
 

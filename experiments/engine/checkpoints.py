@@ -46,7 +46,7 @@ def install() -> None:
             meters.StopwatchMeter,
             meters.MetersDict,
             np.dtype,
-            np._core.multiarray.scalar,
+            np._core.multiarray.scalar,  # pyright: ignore[reportAttributeAccessIssue] - where pickles name it
             np.dtypes.Float64DType,
             np.dtypes.Float32DType,
             np.dtypes.Int64DType,

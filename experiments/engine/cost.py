@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -112,7 +113,7 @@ def costs(config: DictConfig) -> Callable[[int], Cost] | None:
 
 
 def _probed(config: DictConfig, layers: int) -> Probe | None:
-    changed = OmegaConf.create(OmegaConf.to_container(config))
+    changed = cast(DictConfig, OmegaConf.create(OmegaConf.to_container(config)))
     changed.model.num_layers = layers
     return family_of(config).probe(changed)
 

@@ -25,9 +25,10 @@ class Denominators:
         """Move the counts to what a criterion logs of one pass; they stay on their device."""
         if not self._layers:
             return
-        logged[_CLAMPED], logged[_ALL] = torch.stack([layer.clamped for layer in self._layers]).sum(0).unbind()
-        for layer in self._layers:
-            layer.clamped.zero_()
+        counts = [layer.clamped for layer in self._layers if layer.clamped is not None]
+        logged[_CLAMPED], logged[_ALL] = torch.stack(counts).sum(0).unbind()
+        for count in counts:
+            count.zero_()
 
 
 def log_rate(logged: Sequence[dict[str, Any]]) -> None:

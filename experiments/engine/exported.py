@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -61,7 +61,7 @@ def config_of(folder: Path) -> DictConfig:
     Raises:
         UserError: as :func:`read`.
     """
-    return OmegaConf.create(read(folder)[SECTION])
+    return cast(DictConfig, OmegaConf.create(read(folder)[SECTION]))
 
 
 def data_folder(folder: Path, given: Path | None) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from fairseq import checkpoint_utils, tasks, utils
@@ -22,7 +22,9 @@ def read_config(path: Path) -> DictConfig:
     Raises:
         UserError: it cannot be read.
     """
-    return exported.config_of(path) if path.is_dir() else OmegaConf.create(checkpoints.read(path)["cfg"])
+    return (
+        exported.config_of(path) if path.is_dir() else cast(DictConfig, OmegaConf.create(checkpoints.read(path)["cfg"]))
+    )
 
 
 def load(path: Path, data: Path | None = None, *, prepared: bool = True) -> tuple[Any, DictConfig, Any]:
@@ -39,7 +41,7 @@ def load(path: Path, data: Path | None = None, *, prepared: bool = True) -> tupl
     if path.is_dir():
         return _load_exported(path, data, prepared)
     state = checkpoints.read(path)
-    config = OmegaConf.create(state["cfg"])
+    config = cast(DictConfig, OmegaConf.create(state["cfg"]))
     if data is not None:
         config.task.data = str(data)
     if prepared:

@@ -42,7 +42,7 @@ def train(
     progress.check_validation = stopping.check_validation
     progress.install()
     with log_to(log), matrix_products(precision):
-        distributed.call_main(fairseq, fairseq_main)
+        distributed.call_main(fairseq, fairseq_main)  # pyright: ignore[reportArgumentType]
         stopping.leave_loop()
 
 

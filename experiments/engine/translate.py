@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from fairseq.dataclass.configs import FairseqConfig
 from fairseq.dataclass.initialize import add_defaults
@@ -131,10 +131,10 @@ def fairseq_config(config: DictConfig, folder: Path, place: DistributedContext) 
     base = OmegaConf.structured(FairseqConfig)
     OmegaConf.set_struct(base, False)
     with omegaconf_no_object_check():
-        merged = OmegaConf.merge(base, sections)
+        merged = cast(DictConfig, OmegaConf.merge(base, sections))
         add_defaults(merged)
         OmegaConf.set_struct(merged, True)
-        _merge_extra(merged, OmegaConf.to_container(engine.fairseq))
+        _merge_extra(merged, cast(dict[str, Any], OmegaConf.to_container(engine.fairseq)))
     return merged
 
 
@@ -165,7 +165,9 @@ def _distributed(place: DistributedContext) -> dict[str, Any]:
 def _merge_extra(merged: DictConfig, extra: dict[str, Any]) -> None:
     for section, values in extra.items():
         if section not in merged:
-            raise UserError(f"engine.fairseq.{section}: fairseq has no such section{nearest(section, merged.keys())}")
+            raise UserError(
+                f"engine.fairseq.{section}: fairseq has no such section{nearest(section, map(str, merged))}"
+            )
         if values is not None and not isinstance(values, dict):
             raise UserError(f"engine.fairseq.{section}={values}: expected keys of fairseq's section {section}")
         for key, value in (values or {}).items():

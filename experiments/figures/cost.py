@@ -25,12 +25,13 @@ def costs_of_records(runs: Sequence[StoredRun]) -> dict[str, Costs]:
     """
     speeds: dict[str, dict[str, dict[int, list[float]]]] = {}
     for run in runs:
-        if run.state != "finished" or not run.record.get("tokens_per_second"):
+        speed = run.record.get("tokens_per_second") if run.record is not None and run.state == "finished" else None
+        if not speed:
             continue
         config = run.config_or_nothing()
         length = (config.get("recipe") or {}).get("tokens_per_sample")
         if length is not None:
-            seconds = 1 / run.record["tokens_per_second"]
+            seconds = 1 / speed
             by_length = speeds.setdefault(_setting(run, config), {}).setdefault(run.keys["encoding"], {})
             by_length.setdefault(length, []).append(seconds)
     return {
@@ -93,5 +94,5 @@ def _setting(run: StoredRun, config: Mapping[str, Any]) -> str:
     same = {key: value for key, value in flatten(config).items() if not is_place(key) and not key.startswith(free)}
     names = f"{run.keys['experiment']} {same.get('model.name', '')}".strip()
     rest = {key: value for key, value in same.items() if key != "model.name"}
-    machine = describe(run.record["manifest"].get("hardware") or {})
+    machine = describe((run.record or {})["manifest"].get("hardware") or {})
     return f"{names}, {machine}\n{sorted(rest.items())}"

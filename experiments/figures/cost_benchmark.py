@@ -42,7 +42,7 @@ def measure(
 
     from lrpe.attention import LinearAttention, SoftmaxAttention
 
-    layers = {
+    layers: dict[str, LinearAttention | SoftmaxAttention] = {
         label: LinearAttention(EMBED_DIM, NUM_HEADS, encoding=dict(encoding), normalizer="layernorm", causal=True)
         for label, encoding in encodings.items()
     }

@@ -41,7 +41,7 @@ def look(index: int) -> dict[str, Any]:
 @contextmanager
 def new_figure(width: float, height: float) -> Iterator[Figure]:
     """A figure in inches; save it inside the context, whose settings make its files repeat."""
-    with matplotlib.rc_context(_REPRODUCIBLE):
+    with matplotlib.rc_context(_REPRODUCIBLE):  # pyright: ignore[reportArgumentType]
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         yield figure

@@ -15,7 +15,7 @@ def runs_at_once(configs: Sequence[Mapping[str, Any]]) -> int:
     Args:
         configs: of the runs.
     """
-    threads = [(config.get("engine") or {}).get("threads") for config in configs]
+    threads = [(config.get("engine") or {}).get("threads") or 0 for config in configs]
     if not all(threads) or not threads or gpu_names():
         return 1
     return max(1, min(len(configs), available_cores() // max(threads)))

@@ -82,9 +82,9 @@ def _print_metrics(columns: Sequence[str], left: Mapping[str, Any], right: Mappi
     for header in (*columns, "difference"):
         table.add_column(Text(header), justify="right", no_wrap=True)
     for name in {**left, **right}:
-        pair = left.get(name), right.get(name)
+        old, new = left.get(name), right.get(name)
         change = terminal.NONE
-        if None not in pair and pair[0] != pair[1]:
-            change = f"{'+' if pair[1] > pair[0] else '-'}{terminal.number(abs(pair[1] - pair[0]))}"
-        table.add_row(Text(name), *(Text(terminal.number(value)) for value in pair), Text(change))
+        if old is not None and new is not None and old != new:
+            change = f"{'+' if new > old else '-'}{terminal.number(abs(new - old))}"
+        table.add_row(Text(name), *(Text(terminal.number(value)) for value in (old, new)), Text(change))
     terminal.print_table(table, console)

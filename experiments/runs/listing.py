@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from experiments.runs import presentation as show
+from experiments.runs.records import Record
 from experiments.runs.selection import Selection
 from experiments.runs.store import STATES, StoredRun
 from experiments.util import console as terminal
@@ -66,19 +67,20 @@ def _numbers(run: StoredRun, metrics: Sequence[str]) -> list[Text]:
     if record is None:
         return [Text(word) for word in (*shown, terminal.NONE, terminal.NONE, terminal.NONE)]
     return [
-        Text(word) for word in (*shown, _updates(run), show.speed(record), terminal.duration(record["wall_seconds"]))
+        Text(word)
+        for word in (*shown, _updates(run, record), show.speed(record), terminal.duration(record["wall_seconds"]))
     ]
 
 
-def _updates(run: StoredRun) -> str:
+def _updates(run: StoredRun, record: Record) -> str:
     """How far it came; of a run without an end, by its history."""
     if run.state not in ("running", "dead"):
-        return f"{run.record['updates']:,}"
+        return f"{record['updates']:,}"
     try:
         rows = run.files.history()
     except UserError:
         return terminal.NONE
-    done = rows[-1]["update"] if rows else run.record["updates"]
+    done = rows[-1]["update"] if rows else record["updates"]
     wanted = (run.config_or_nothing().get("recipe") or {}).get("max_update")
     return f"{done:,}/{wanted:,}" if isinstance(wanted, int) else f"{done:,}"
 

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from experiments.runs import presentation as show
 from experiments.runs.naming import find_run
+from experiments.runs.records import Record
 from experiments.runs.selection import Selection
 from experiments.runs.store import StoredRun
 from experiments.util import console as terminal
@@ -31,7 +32,7 @@ def show_run(name: str, arguments: Arguments, console: Console) -> int:
     if run.record is None:
         terminal.say(console, str(run.problem))
     else:
-        _section("run", _facts(run), console)
+        _section("run", _facts(run.record), console)
         _section("metrics", run.metrics, console)
         _section("parameters", run.record["parameters"], console)
     _section("config", _tried(run.config), console)
@@ -41,8 +42,7 @@ def show_run(name: str, arguments: Arguments, console: Console) -> int:
     return 0
 
 
-def _facts(run: StoredRun) -> dict[str, Any]:
-    record = run.record
+def _facts(record: Record) -> dict[str, Any]:
     segments = record["segments"]
     return {
         **record["run"],

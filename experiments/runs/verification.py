@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from experiments.config import recorded_identity
+from experiments.runs.records import Record
 from experiments.runs.selection import Selection
 from experiments.runs.store import StoredRun
 from experiments.util import console as terminal
@@ -46,16 +47,17 @@ def problems(run: StoredRun, weights: bool = True) -> Iterator[str]:
         if run.state != "running":  # one that starts has no record yet
             yield str(run.problem)
         return
-    yield from _checksum(run.record)
-    yield from _place(run)
+    record = run.record
+    yield from _checksum(record)
+    yield from _place(run, record)
     try:
-        yield from _identity(run)
+        yield from _identity(run, record)
     except (KeyError, TypeError, AttributeError) as error:
         yield f"the identity cannot be computed from config.yaml and manifest ({type(error).__name__}: {error})"
     if weights:
-        yield from _checkpoints(run)
-    yield from _history(run)
-    yield from _metrics(run.record["metrics"])
+        yield from _checkpoints(run, record)
+    yield from _history(run, record)
+    yield from _metrics(record["metrics"])
 
 
 def _checksum(record: Mapping[str, Any]) -> Iterator[str]:
@@ -63,39 +65,38 @@ def _checksum(record: Mapping[str, Any]) -> Iterator[str]:
         yield "record.json was edited: its content and its checksum differ"
 
 
-def _place(run: StoredRun) -> Iterator[str]:
-    named = run.record["run"]
+def _place(run: StoredRun, record: Record) -> Iterator[str]:
+    named = record["run"]
     expected = (named["experiment"], f"{named['encoding']}-{named['identity']}", f"seed{named['seed']}")
     if run.folder.absolute().parts[-3:] != expected:
         yield f"record.json is of {'/'.join(expected)}, but lies in {'/'.join(run.folder.absolute().parts[-3:])}"
 
 
-def _identity(run: StoredRun) -> Iterator[str]:
+def _identity(run: StoredRun, record: Record) -> Iterator[str]:
     try:
         config = run.config()
-        found = recorded_identity(config, run.record["manifest"])
+        found = recorded_identity(config, record["manifest"])
     except UserError as error:
         yield str(error)
         return
-    named = run.record["run"]
+    named = record["run"]
     if found != named["identity"]:
         yield f"config.yaml and data give the identity {found}, the record says {named['identity']}: one was edited"
     if config.get("seed") != named["seed"]:
         yield f"config.yaml has seed {config.get('seed')}, the record {named['seed']}"
 
 
-def _checkpoints(run: StoredRun) -> Iterator[str]:
-    if run.record.finished and not (run.files.checkpoints / "checkpoint_best.pt").is_file():
+def _checkpoints(run: StoredRun, record: Record) -> Iterator[str]:
+    if record.finished and not (run.files.checkpoints / "checkpoint_best.pt").is_file():
         yield "finished, but checkpoints/checkpoint_best.pt is missing: it cannot be evaluated"
 
 
-def _history(run: StoredRun) -> Iterator[str]:
+def _history(run: StoredRun, record: Record) -> Iterator[str]:
     try:
         rows = run.files.history()
     except UserError as error:
         yield str(error)
         return
-    record = run.record
     sealed = record.get("history_sha256")
     if sealed is not None and sealed != file_checksum(run.files.history_path):
         yield "history.jsonl was changed after the record was closed"
@@ -106,11 +107,11 @@ def _history(run: StoredRun) -> Iterator[str]:
         return
     if rows[-1]["update"] > record["updates"]:
         yield f"history.jsonl goes to update {rows[-1]['update']:,}, the record to {record['updates']:,}"
-    yield from _losses(run, rows)
+    yield from _losses(record, rows)
 
 
-def _losses(run: StoredRun, rows: list[dict[str, Any]]) -> Iterator[str]:
-    metrics = run.record["metrics"]
+def _losses(record: Record, rows: list[dict[str, Any]]) -> Iterator[str]:
+    metrics = record["metrics"]
     trained = [row["loss"] for row in rows if row["split"] == "train" and row.get("loss") is not None]
     if trained and metrics.get("train_loss") is not None and metrics["train_loss"] != trained[-1]:
         yield f"train_loss is {metrics['train_loss']:.6g}, the history's last is {trained[-1]:.6g}"

@@ -201,30 +201,37 @@ def value_of(record: Mapping[str, Any], column: Column) -> float | None:
     return float(value) * column.scale
 
 
+def _mean(cell: Cell) -> float:
+    """Of a cell that has one."""
+    assert cell.mean is not None
+    return cell.mean
+
+
 def _mark_best(grid: list[list[Cell]], index: int, column: Column) -> None:
     measured = [row[index] for row in grid if row[index].mean is not None]
     if column.direction == "none" or len(measured) < 2:
         return
     sign = 1 if column.direction == "min" else -1
-    best = min(measured, key=lambda cell: sign * cell.mean)
+    best = min(measured, key=lambda cell: sign * _mean(cell))
     for row in grid:
         cell = row[index]
         if cell.mean is None:
             continue
         is_best = cell.mean == best.mean
-        is_near = not is_best and best.std is not None and abs(cell.mean - best.mean) <= best.std
+        is_near = not is_best and best.std is not None and abs(cell.mean - _mean(best)) <= best.std
         row[index] = replace(cell, best=is_best, near_best=is_near)
 
 
 def _compare(grid: list[list[Cell]], index: int, values: list[dict[int, float]], baseline: int) -> None:
     origin = grid[baseline][index].mean
     for place, (row, comparison) in enumerate(zip(grid, compare_rows(values, baseline), strict=True)):
-        if origin is not None and row[index].mean is not None and place != baseline:
-            row[index] = replace(row[index], from_baseline=row[index].mean - origin, comparison=comparison)
+        mean = row[index].mean
+        if origin is not None and mean is not None and place != baseline:
+            row[index] = replace(row[index], from_baseline=mean - origin, comparison=comparison)
 
 
 def _rank(grid: list[list[Cell]], indices: Sequence[int], direction: str) -> None:
     measured = [row for row in grid if all(row[index].mean is not None for index in indices)]
     for index in indices:
-        for row, rank in zip(measured, ranks([row[index].mean for row in measured], direction), strict=True):
+        for row, rank in zip(measured, ranks([_mean(row[index]) for row in measured], direction), strict=True):
             row[index] = replace(row[index], rank=rank)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from typing import Any
 
 from experiments.tables.aggregate import Cell, Line, Results
 from experiments.tables.comparison import Comparison
@@ -22,7 +23,7 @@ def render_csv(results: Results) -> str:
     ends of confidence intervals, ``paired_`` is over the seeds shared with the baseline row, and ``seeds_needed`` is
     inf beyond what is looked for."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, FIELDS, lineterminator="\n")
+    writer: csv.DictWriter[str] = csv.DictWriter(out, FIELDS, lineterminator="\n")
     writer.writeheader()
     for line in results.lines:
         for index, ((protocol, column), cell) in enumerate(zip(results.columns, line.cells, strict=True)):
@@ -40,7 +41,7 @@ def render_csv(results: Results) -> str:
     return out.getvalue()
 
 
-def _measured(line: Line, protocol: str, column: Column, cell: Cell) -> dict[str, object]:
+def _measured(line: Line, protocol: str, column: Column, cell: Cell) -> dict[str, Any]:
     low, high = cell.interval or (None, None)
     return {
         "row": line.row.key,

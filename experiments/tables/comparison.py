@@ -7,6 +7,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 CONFIDENCE = 0.95
 ALPHA = 0.05
@@ -45,10 +46,14 @@ def compare_rows(rows: Sequence[Mapping[int, float]], baseline: int) -> list[Com
     """Every row, its values by seed, against the one at index ``baseline``; None for that row itself and for rows that
     share no seed with it."""
     compared = [None if place == baseline else _compare(row, rows[baseline]) for place, row in enumerate(rows)]
-    tested = [place for place, found in enumerate(compared) if found is not None and found.p_value is not None]
-    corrected = holm([compared[place].p_value for place in tested])
-    for place, value in zip(tested, corrected, strict=True):
-        compared[place] = replace(compared[place], holm=value)
+    tested = [
+        (place, found, found.p_value)
+        for place, found in enumerate(compared)
+        if found is not None and found.p_value is not None
+    ]
+    corrected = holm([p_value for _, _, p_value in tested])
+    for (place, found, _), value in zip(tested, corrected, strict=True):
+        compared[place] = replace(found, holm=value)
     return compared
 
 
@@ -118,7 +123,7 @@ def _t_test(values: Sequence[float], size: float = 0.0) -> tuple[Interval, float
         return None
     from scipy.stats import ttest_1samp  # a second to import, and most calls come no further than this
 
-    test = ttest_1samp(values, 0.0)
+    test: Any = ttest_1samp(values, 0.0)  # scipy's annotations lack its fields
     interval = test.confidence_interval(CONFIDENCE)
     return (_stable(interval.low), _stable(interval.high)), _stable(test.pvalue)
 

@@ -75,7 +75,7 @@ def _figure(figure: Figure | None, column: Column) -> Text:
 
 def _ranks(results: Results, line: Line, index: int) -> Text:
     change = results.rank_change(line, index)
-    if change is None:
-        return Text(EMPTY)
     first = line.cells[index].rank
+    if change is None or first is None:
+        return Text(EMPTY)
     return Text(f"{first} → {first + change}", note=f"{change:+d}" if change else "0")

@@ -75,13 +75,14 @@ def import_wandb() -> ModuleType:
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # it prints, and waits, where no server can be reached
     import wandb
     from pydantic import ValidationError
+    from wandb.errors import UsageError
 
     own = logging.getLogger("wandb")  # it has a log of its own; what matters it raises
     own.propagate = False
     own.addHandler(logging.NullHandler())
     try:
         _ = wandb.setup().settings
-    except wandb.errors.UsageError as error:
+    except UsageError as error:
         raise UserError(f"wandb refuses its settings: {error}; correct the WANDB_* variables") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]  # the input may be a secret

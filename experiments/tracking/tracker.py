@@ -118,9 +118,9 @@ def _check(process: subprocess.Popen[str], seconds: float) -> None:
     Raises:
         UserError: it refuses the settings, or has no credentials.
     """
+    assert process.stdout is not None
     if not select.select([process.stdout], [], [], seconds)[0]:
         return  # a slow machine; what goes wrong later is said later
-    assert process.stdout is not None
     first = process.stdout.readline().strip()
     if first == READY:
         return

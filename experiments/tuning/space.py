@@ -67,7 +67,7 @@ def corners(space: dict[str, BaseDistribution]) -> list[dict[str, Any]]:
     ends = {
         key: (found.choices[0], found.choices[-1])
         if isinstance(found, CategoricalDistribution)
-        else (found.low, found.high)
+        else (_numbers(found).low, _numbers(found).high)
         for key, found in space.items()
     }
     return [{key: pair[end] for key, pair in ends.items()} for end in (0, 1)]
@@ -81,9 +81,14 @@ def as_overrides(parameters: dict[str, Any]) -> list[str]:
 def _written(distribution: BaseDistribution) -> str:
     if isinstance(distribution, CategoricalDistribution):
         return f"{CHOICE}({','.join(str(choice) for choice in distribution.choices)})"
-    whole = isinstance(distribution, IntDistribution)
-    names = ("integer", "log_integer") if whole else ("uniform", "log")
-    return f"{names[distribution.log]}({distribution.low!r},{distribution.high!r})"
+    found = _numbers(distribution)
+    names = ("integer", "log_integer") if isinstance(found, IntDistribution) else ("uniform", "log")
+    return f"{names[found.log]}({found.low!r},{found.high!r})"
+
+
+def _numbers(distribution: BaseDistribution) -> IntDistribution | FloatDistribution:
+    assert isinstance(distribution, IntDistribution | FloatDistribution)  # there are no others in KINDS
+    return distribution
 
 
 def _listed() -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -44,7 +44,7 @@ class Study:
         with self._alone():
             url = f"sqlite:///{(self._folder / 'study.db').resolve()}"
             self._study = optuna.create_study(
-                storage=url, study_name=request.study, direction=request.direction, load_if_exists=True
+                storage=url, study_name=request.study, direction=cast(Any, request.direction), load_if_exists=True
             )
             self._check_question()
 

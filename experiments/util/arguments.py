@@ -34,8 +34,8 @@ def parse(schema: type[Schema], arguments: list[str], usage: str) -> Schema:
         if key not in names:
             raise UserError(f"unknown key '{key}'{nearest(key, names)} (keys: {', '.join(names)})")
         given[key] = read_value(structure, key, value)
-    arguments = schema(**given)
+    made = schema(**given)
     for key in set(names) & set(PATHS):  # defaults too, which may come from the environment
-        if isinstance(path := getattr(arguments, key), str):
-            setattr(arguments, key, os.path.expanduser(path))
-    return arguments
+        if isinstance(path := getattr(made, key), str):
+            setattr(made, key, os.path.expanduser(path))
+    return made

@@ -22,7 +22,7 @@ def read_value(structure: DictConfig, key: str, text: str) -> Any:
     Raises:
         UserError: the key of the structured config takes another type, or no number of this size.
     """
-    node = structure._get_node(key)
+    node: Any = structure._get_node(key)
     if text == "null" and node._is_optional():
         return None
     if isinstance(node, StringNode):

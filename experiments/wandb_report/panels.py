@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import wandb_workspaces.reports.v2 as wr
+import wandb_workspaces.reports.v2.interface as wr
 import wandb_workspaces.workspaces as ws
 
 from experiments.figures.curves import Series, validation_quantity
@@ -81,7 +81,7 @@ def summary_table(setting: Setting) -> str:
     name = next((found[0] for group in setting.groups if (found := headline(group.first.metrics))), "")
     lines = [f"| encoding | seeds | {name.replace('_', ' ')} | parameters | speed |", "|---|---:|---:|---:|---:|"]
     for group in setting.groups:
-        values = [run.metrics[name] for run in group.runs if run.metrics.get(name) is not None]
+        values = [value for run in group.runs if (value := run.metrics.get(name)) is not None]
         spread = f" ± {number(statistics.stdev(values))}" if len(values) > 1 else ""
         measured = f"{number(statistics.fmean(values))}{spread}" if values else NONE
         record: Mapping[str, Any] = group.first.record or {}

@@ -6,7 +6,7 @@ tail band is never trained nor counted. Here padding is left out before the band
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch.nn.functional as F
 from fairseq.criterions import register_criterion
@@ -24,8 +24,8 @@ class LRPEAdaptiveLoss(AdaptiveLoss):
         kept = target != self.padding_idx
         logits, targets = model.decoder.adaptive_softmax(features.flatten(0, 1)[kept], target[kept])
         pairs = [(x, y) for x, y in zip(logits, targets, strict=True) if y is not None]
-        loss = sum(F.cross_entropy(x, y, reduction="sum") for x, y in pairs)
+        loss = cast(Tensor, sum(F.cross_entropy(x, y, reduction="sum") for x, y in pairs))
         tokens = int(kept.sum())
-        size = sample["target"].size(0) if self.sentence_avg else tokens
+        size: int = sample["target"].size(0) if self.sentence_avg else tokens
         logged = {"loss": loss.data, "ntokens": tokens, "nsentences": sample["target"].size(0), "sample_size": size}
         return loss, size, logged

@@ -40,8 +40,8 @@ def evaluate(
     model, config, task = load(path, data)
     trained = config.task.tokens_per_sample
     if context_window is None:
-        context_window = task.args.context_window if length is None else 0
-    length = length or trained
+        context_window = int(task.args.context_window) if length is None else 0
+    length = length or int(trained)
     if length > model.max_positions():
         raise UserError(f"length={length} exceeds the model's learned positions, {model.max_positions()}")
     if not 0 <= context_window < length:

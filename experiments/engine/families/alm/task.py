@@ -25,6 +25,8 @@ class LRPELanguageModelingTask(UpdateBatches, LanguageModelingTask):
     """``language_modeling`` whose training batches are parts of updates, and whose other splits are scored with the
     recipe's context window: in the validations of a run as for its record."""
 
+    args: Any  # fairseq calls a config so here
+
     @property
     def samples_per_update(self) -> int:
         return self.args.batch_sequences

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from fairseq.models import BaseFairseqModel, register_model
@@ -34,7 +35,7 @@ class LRPEEncoder(BaseFairseqModel):
     def __init__(self, config: EncoderConfig, masked_lm_head: bool = True) -> None:
         super().__init__()
         self.encoder = BidirectionalEncoder(config)
-        self.masked_lm_head = MaskedLMHead(self.encoder.embedding) if masked_lm_head else None
+        self.masked_lm_head: Any = MaskedLMHead(self.encoder.embedding) if masked_lm_head else None
         self.classification_heads = nn.ModuleDict()
 
     @classmethod
@@ -44,7 +45,7 @@ class LRPEEncoder(BaseFairseqModel):
         model = cls(library_config(EncoderConfig, cfg, **own), cfg.masked_lm_head)
         if cfg.compile:  # in place: a wrapper would enter the checkpoint's names
             model.encoder.compile()
-        model._decay_angles = cfg.decay_angles
+        model._decay_angles = cfg.decay_angles  # pyright: ignore[reportArgumentType] - torch annotates submodules alone
         model.spare()
         return model
 
@@ -94,7 +95,7 @@ class LRPEEncoder(BaseFairseqModel):
         """The library's model of the same parts: with the masked-LM head, or else with the one classification head."""
         if self.masked_lm_head is not None:
             return MaskedLM.of(self.encoder, self.masked_lm_head)
-        (head,) = self.classification_heads.values()
+        (head,) = cast(Iterable[ClassificationHead], self.classification_heads.values())
         return TextClassifier.of(self.encoder, head)
 
     def get_normalized_probs(self, net_output: Any, log_probs: bool, sample: Any = None) -> Tensor:

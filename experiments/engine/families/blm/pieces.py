@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from fairseq.data import BaseWrapperDataset, FairseqDataset
+from fairseq.data import BaseWrapperDataset
 from torch import Tensor
 
 from experiments.engine.sized import Sized
@@ -20,7 +22,7 @@ class Pieces(Sized, BaseWrapperDataset):
         longest: tokens an item may have.
     """
 
-    def __init__(self, dataset: FairseqDataset, longest: int) -> None:
+    def __init__(self, dataset: Any, longest: int) -> None:
         super().__init__(dataset)
         whole = np.asarray(dataset.sizes, dtype=np.int64)
         pieces = np.maximum(1, -(-whole // longest))

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from fairseq import utils
-from fairseq.data import FairseqDataset
 from fairseq.tasks import register_task
 from fairseq.tasks.masked_lm import MaskedLMConfig, MaskedLMTask
 from omegaconf import open_dict
@@ -31,6 +30,8 @@ class LRPEMaskedLMTask(UpdateBatches, MaskedLMTask):
     """``masked_lm`` whose training batches are parts of updates, sorted by length within each. Splits other than train
     are masked alike in every run, whatever its seed: their perplexities are of the same tokens."""
 
+    cfg: Any
+
     @property
     def samples_per_update(self) -> int:
         return self.cfg.batch_sequences
@@ -47,7 +48,7 @@ class LRPEMaskedLMTask(UpdateBatches, MaskedLMTask):
             self.cfg = own
         self.datasets[split] = MaskedPositions(self.datasets[split], self.source_dictionary.pad())
 
-    def _load_dataset_split(self, split: str, epoch: int, combine: bool) -> FairseqDataset:
+    def _load_dataset_split(self, split: str, epoch: int, combine: bool) -> Any:
         folder, cfg = Path(utils.split_paths(self.cfg.data)[0]), self.cfg
         words, mode = self.source_dictionary, cfg.sample_break_mode
         blocks = load_blocks(folder, split, words, cfg.tokens_per_sample, mode, combine)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,7 +60,7 @@ class JoinedSentences(Sized, FairseqDataset):
         longest: tokens a text may have.
     """
 
-    def __init__(self, sentences: list[FairseqDataset], longest: int) -> None:
+    def __init__(self, sentences: Sequence[Any], longest: int) -> None:
         super().__init__()
         self._sentences = sentences
         lengths = np.stack([np.asarray(part.sizes) for part in sentences], axis=1).astype(np.int64) - 1

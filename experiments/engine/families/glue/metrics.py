@@ -18,7 +18,7 @@ def _accuracy(prediction: np.ndarray, target: np.ndarray) -> float:
 
 def _f1(prediction: np.ndarray, target: np.ndarray) -> float:
     """Of class 1; 0 where nothing is, or is predicted to be, of class 1."""
-    return float(f1_score(target, prediction, average="binary", pos_label=1, zero_division=0.0))
+    return float(f1_score(target, prediction, average="binary", pos_label=1, zero_division=0.0))  # pyright: ignore[reportArgumentType]
 
 
 def _matthews(prediction: np.ndarray, target: np.ndarray) -> float:

@@ -31,6 +31,8 @@ class LRPESentencePredictionConfig(SentencePredictionConfig):
 class LRPESentencePredictionTask(UpdateBatches, SentencePredictionTask):
     """``sentence_prediction`` whose training batches are parts of updates."""
 
+    cfg: Any
+
     @property
     def samples_per_update(self) -> int:
         return self.cfg.batch_sentences

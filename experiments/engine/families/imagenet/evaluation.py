@@ -145,7 +145,8 @@ def predictions(
     """
     device = torch.device("cuda" if cuda else "cpu")
     model.to(device)
-    collate = getattr(dataset, "dataset", dataset).collater
+    whole_set: Any = getattr(dataset, "dataset", dataset)
+    collate = whole_set.collater
     for batch in DataLoader(dataset, batch_size, num_workers=workers, collate_fn=collate):
         images = whole(batch)["net_input"]["images"].to(device)
         yield model(images).float(), batch["target"].to(device), images

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from fairseq.models import BaseFairseqModel, register_model
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from experiments.engine.model_config import LRPEModelConfig, library_config
+from experiments.engine.weight_decay import spare
 from lrpe.encodings.parts.angles import Angles
 from lrpe.encodings.parts.precision import PreciseModule
 from lrpe.models import VisionConfig, VisionTransformer
@@ -73,7 +74,7 @@ class Average(PreciseModule):
     def __init__(self, model: nn.Module, decay: float) -> None:
         super().__init__()
 
-        def step(average: Tensor, weight: Tensor, _: Tensor) -> Tensor:
+        def step(average: Tensor, weight: Tensor, _: Tensor | int) -> Tensor:
             return average.lerp(weight.to(average.dtype), 1 - decay)
 
         self.averaged = AveragedModel(model, avg_fn=step)
@@ -81,7 +82,7 @@ class Average(PreciseModule):
 
     @property
     def module(self) -> VisionTransformer:
-        return self.averaged.module
+        return cast(VisionTransformer, self.averaged.module)
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
@@ -103,4 +104,4 @@ def spare_from_decay(model: VisionTransformer, *, positions: bool) -> None:
     for name, parameter in model.named_parameters():
         marked = name in spared or id(parameter) in grids
         if parameter.ndim <= 1 or id(parameter) in angles or (positions and marked):
-            parameter.optim_overrides = {"optimizer": {"weight_decay": 0.0}}
+            spare(parameter)

@@ -35,6 +35,8 @@ class LRPEImageClassificationConfig(FairseqDataclass):
 class ImageTask(UpdateBatches, FairseqTask):
     """Classification of the images that ``data_prep`` has prepared."""
 
+    cfg: LRPEImageClassificationConfig  # pyright: ignore[reportIncompatibleVariableOverride]
+
     def __init__(self, cfg: LRPEImageClassificationConfig) -> None:
         super().__init__(cfg)
         self.folder = Path(cfg.data)
