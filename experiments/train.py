@@ -116,7 +116,8 @@ def main() -> None:
         overrides = [open_key(every_task(expand_home(word))) for word in words]
         if not flags and any(every_task(word) != word for word in words):
             flags = ["-m"]
-        if flags:
+        if flags or sweep.JOB_FOLDER in os.environ or "SLURM_JOB_ID" in os.environ:
+            # one of several runs that share words, of which each reads some
             check_overrides(overrides, sweeping="-m" in flags or "--multirun" in flags)
         else:
             compose(overrides)

@@ -13,12 +13,12 @@ class DataError(Exception):
     """
 
 
-def closest(word: object, choices: Iterable[str], count: int = 1) -> list[str]:
+def closest(word: object, choices: Iterable[str], count: int = 1, cutoff: float = 0.5) -> list[str]:
     """At most ``count`` of ``choices`` that are like ``word``, the nearest first."""
-    return get_close_matches(str(word), list(choices), n=count, cutoff=0.5)
+    return get_close_matches(str(word), list(choices), n=count, cutoff=cutoff)
 
 
-def nearest(word: object, choices: Iterable[str]) -> str:
+def nearest(word: object, choices: Iterable[str], cutoff: float = 0.5) -> str:
     """``"; did you mean 'rope'?"`` for the closest of ``choices``, or an empty string where none is close."""
-    found = closest(word, choices)
+    found = closest(word, choices, cutoff=cutoff)
     return f"; did you mean '{found[0]}'?" if found else ""

@@ -71,7 +71,7 @@ class TaskFiles:
         wanted += [INDEX_COLUMNS[0]] if facts.submission else []
         for name in wanted:
             if name not in columns and not (name == INDEX_COLUMNS[0] and INDEX_COLUMNS[1] in columns):
-                hint = nearest(name, columns)
+                hint = nearest(name, columns, cutoff=0.6)  # cells of a file without a header are no columns
                 raise DataError(
                     f"{self.label(split)}, line 1: the header has no column {name!r}{hint}; found "
                     f"{', '.join(map(repr, columns))}. GLUE's own file of {self._task.folder} is expected"

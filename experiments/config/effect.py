@@ -35,6 +35,14 @@ WITHOUT_EFFECT = (
     "model.attention_dropout",
     "protocol.permutation_limit",
 )
+# Left out of identities, and not refused: another setting that is given replaces them, or another protocol reads them.
+REPLACED = (
+    "recipe.epochs",
+    "recipe.warmup_epochs",
+    "recipe.validate_interval_epochs",
+    "recipe.samples_per_pass",
+    "pretraining.recipe",
+)
 _REFERENCE = re.compile(r"\$\{([^${}:]+)\}")
 
 
@@ -149,15 +157,15 @@ def effective(plain: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_effect(given: list[str], composed: DictConfig, plain: Mapping[str, Any]) -> dict[str, str]:
-    """Of the keys that somebody set, those that have no effect, each with what would read it.
+    """Of the keys that somebody set, those that have no effect, each with what would read it; :data:`REPLACED` aside.
 
     Args:
         given: keys that were set on a command line.
         composed: the config with its interpolations.
         plain: the same config, resolved.
     """
-    found = unread(plain)
-    if not plain["encoding"]["options"].get("permutation") and not _permutes(plain):
+    found = {key: reader for key, reader in unread(plain).items() if key not in REPLACED}
+    if not _permutes(plain):
         found["protocol.permutation_limit"] = "an encoding of permutations"
     read = _handed_on_to(composed)
     result: dict[str, str] = {}

@@ -181,7 +181,7 @@ def make_plan(spec: TableSpec, request: Request, resolve: Resolve) -> Plan:
             row,
             protocol,
             seed,
-            (*overrides, f"seed={seed}"),
+            (*(word for word in overrides if word.partition("=")[0].lstrip("+") not in where.idle), f"seed={seed}"),
             where.folder.with_name(f"seed{seed}"),
             where.identity,
             variant,

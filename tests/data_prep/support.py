@@ -6,7 +6,14 @@ import os
 import random
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+
+import pytest
+
+from data_prep.core.dataset import DataSet
+from data_prep.core.verification import PublishedCounts
+from data_prep.text import wikitext
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -52,3 +59,12 @@ def run(name: str, *arguments: object, **environment: str) -> subprocess.Complet
 def prepared_bytes(folder: Path) -> dict[str, bytes]:
     """Content of every prepared file; the manifest, which holds the time, left out."""
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.name != "manifest.json"}
+
+
+def replace_published(monkeypatch: pytest.MonkeyPatch, name: str, counts: PublishedCounts) -> None:
+    """Other published counts for one of WikiText's data sets."""
+    known = wikitext.DATA_SETS[name]
+    assert isinstance(known.corpus, partial)
+    configuration, _, *rest = known.corpus.args
+    corpus = partial(known.corpus.func, configuration, counts, *rest, **known.corpus.keywords)
+    monkeypatch.setitem(wikitext.DATA_SETS, name, DataSet(known.rules, corpus))

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from data_prep import imagenet
 from data_prep.api import DataError, check, load_manifest, prepare
+from data_prep.images import imagenet
 from data_prep.images.index import ImageSplit
 from data_prep.images.preparation import PublishedImages
 from tests.data_prep.support import run

@@ -60,7 +60,7 @@ def test_the_hub_s_images_are_kept_byte_for_byte(
     columns: tuple[str, str],
     held_out: str,
 ) -> None:
-    monkeypatch.setattr(f"data_prep.{'imagenet' if name == 'imagenet' else 'images.cifar'}.HUB_BYTES", 0)
+    monkeypatch.setattr(f"data_prep.images.{'imagenet' if name == 'imagenet' else 'cifar'}.HUB_BYTES", 0)
     calls = fake_hub(monkeypatch, *columns, {"train": [png(n) for n in range(5)], held_out: [png(9)]})
     monkeypatch.setattr("data_prep.images.hub.ROWS", 2)
     folder = prepare(name, tmp_path, revision="abc", allow_other_counts=True)

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data_prep import wikitext2_bpe
 from data_prep.api import DataError, check, load_manifest, prepare
 from data_prep.core.hub import HubError
 from data_prep.core.manifest import write_manifest
@@ -19,7 +18,7 @@ from data_prep.core.verification import PublishedCounts
 from data_prep.text.bpe import BytePairEncoder, load_encoder
 from data_prep.text.bpe_training import train_encoder
 from data_prep.text.indexed_writer import read_tokens
-from tests.data_prep.support import ROOT, prepared_bytes, random_text, run, write_source
+from tests.data_prep.support import ROOT, prepared_bytes, random_text, replace_published, run, write_source
 
 TEXT = random_text(200)
 SIZE = 300
@@ -193,7 +192,7 @@ def test_a_wrong_folder_is_refused_before_the_training(
 def test_raw_files_are_preferred_and_word_tokens_are_data_of_another_identity(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wikitext2_bpe, "PUBLISHED", PublishedCounts(lines={"valid": 1, "test": 1}))
+    replace_published(monkeypatch, "wikitext2_bpe", PublishedCounts(lines={"valid": 1, "test": 1}))
     tokens = write_source(tmp_path / "tokens", suffix="tokens", train=TEXT)
     both = write_source(write_source(tmp_path / "both", suffix="raw", train=TEXT), suffix="tokens", train="other\n")
     manifests = {}

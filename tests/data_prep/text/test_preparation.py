@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 import data_prep.api
-from data_prep import wikitext2
 from data_prep.api import DataError, check, load_manifest, prepare
 from data_prep.core.manifest import write_manifest
 from data_prep.core.verification import PublishedCounts
 from data_prep.text.indexed_writer import read_tokens
-from tests.data_prep.support import prepared_bytes, write_source
+from tests.data_prep.support import prepared_bytes, replace_published, write_source
 
 
 @pytest.fixture
@@ -56,7 +55,7 @@ def test_verified_and_other_counts_are_two_identities(
     tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = load_manifest(prepare_small(tmp_path, source))
-    monkeypatch.setattr(wikitext2, "PUBLISHED", PublishedCounts(tokens={"train": 9, "valid": 3, "test": 3}, types=5))
+    replace_published(monkeypatch, "wikitext2", PublishedCounts(tokens={"train": 9, "valid": 3, "test": 3}, types=5))
     verified = load_manifest(prepare("wikitext2", tmp_path / "verified", source))
     assert (verified["counts"], other["counts"]) == ("published", "other")
     assert verified["files"] == other["files"]
@@ -139,7 +138,7 @@ def test_check_names_the_file_that_differs(tmp_path: Path, source: Path) -> None
 def test_other_counts_are_refused_and_nothing_stays(
     tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch, published: dict[str, object], message: str
 ) -> None:
-    monkeypatch.setattr(wikitext2, "PUBLISHED", PublishedCounts(**published))
+    replace_published(monkeypatch, "wikitext2", PublishedCounts(**published))
     with pytest.raises(DataError, match=message) as caught:
         prepare("wikitext2", tmp_path / "out", source)
     assert "--allow-other-counts" in str(caught.value)

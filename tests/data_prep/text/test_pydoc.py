@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import pydoc
 from data_prep.api import DataError, load_manifest, unigram_perplexity
+from data_prep.catalog import load
 from data_prep.core.request import Request
 from data_prep.text.prose import paragraphs, tokenize
 from data_prep.text.pydoc import EmbeddedText, split_of
@@ -155,4 +155,4 @@ def test_a_unigram_model_leaves_something_to_learn(prepared: Path) -> None:
 @pytest.mark.parametrize("option", [{"source": Path("x")}, {"revision": "x"}, {"bpe": Path("x")}])
 def test_embedded_text_takes_no_source(option: dict[str, object]) -> None:
     with pytest.raises(DataError, match=f"it takes no {next(iter(option))}"):
-        pydoc.corpus(Request(**option))
+        load("pydoc").corpus(Request(**option))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import wikitext2, wikitext103
 from data_prep.api import DataError, load_manifest, prepare, unigram_perplexity
+from data_prep.text.wikitext import WORDS_2, WORDS_103
 
 
 @pytest.fixture(scope="module")
@@ -26,16 +26,16 @@ def prepared(real: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_published_counts_are_the_papers() -> None:
     """Merity et al. 2016, table 1; WikiText-103 shares the held-out articles."""
     held_out = {"valid": 217_646, "test": 245_569}
-    assert wikitext2.PUBLISHED.tokens == {"train": 2_088_628, **held_out}
-    assert wikitext2.PUBLISHED.types == 33_278
-    assert wikitext103.PUBLISHED.tokens == {"train": 103_227_021, **held_out}
-    assert wikitext103.PUBLISHED.types == 267_735
+    assert WORDS_2.tokens == {"train": 2_088_628, **held_out}
+    assert WORDS_2.types == 33_278
+    assert WORDS_103.tokens == {"train": 103_227_021, **held_out}
+    assert WORDS_103.types == 267_735
 
 
 def test_wikitext_2_comes_out_as_published(prepared: Path) -> None:
     manifest = load_manifest(prepared)
     assert manifest["counts"] == "published"
-    assert {split: counts["tokens"] for split, counts in manifest["splits"].items()} == wikitext2.PUBLISHED.tokens
+    assert {split: counts["tokens"] for split, counts in manifest["splits"].items()} == WORDS_2.tokens
     assert {split: counts["lines"] for split, counts in manifest["splits"].items()} == {
         "train": 36_718,
         "valid": 3_760,

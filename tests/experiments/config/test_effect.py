@@ -44,8 +44,6 @@ def plain_of(config: DictConfig) -> dict[str, Any]:
         (["experiment=imagenet", "encoding=permuteformer", "encoding.options.decay=false"], "images"),
         (["experiment=imagenet", "recipe.crop_scale=0.5"], "recipe.crop=resized"),
         (["experiment=blm", "recipe.warmup_init_learning_rate=1e-5"], "polynomial_decay"),
-        (["recipe.samples_per_pass=2"], "engine.samples_per_device"),
-        (["experiment=glue", "pretraining.start=scratch", "pretraining.recipe.max_update=5"], "pretraining.start=run"),
     ],
     ids=str,
 )
@@ -63,6 +61,9 @@ def test_a_setting_that_nothing_reads_is_refused(words: list[str], reader: str) 
         ["experiment=imagenet", "model.controlled.norm_eps=1e-3"],
         ["experiment=glue", "profile=paper", "task=rte", "task.learning_rate=1e-3"],
         ["experiment=blm", "encoding=rope", "protocol.mask_padding=false", "recipe.samples_per_pass=2"],
+        ["recipe.samples_per_pass=2"],
+        ["experiment=imagenet", "recipe.epochs=3", "recipe.max_update=10", "recipe.warmup_updates=2"],
+        ["experiment=glue", "pretraining.start=scratch", "pretraining.recipe.max_update=5"],
         ["encoding.options.angle_schedule=uniform", "encoding.options.max_length=100"],
     ],
     ids=str,
@@ -119,8 +120,11 @@ def test_every_option_is_read_or_named_as_unread() -> None:
 def test_a_table_takes_what_one_of_its_rows_reads_and_refuses_what_none_does() -> None:
     spec = load_table("alm")
     request = Request("alm", rows=("rope", "spe"), overrides=("protocol.spe_resample=always",))
-    plan = make_plan(spec, request, resolve_config)
-    assert len(plan.rows) == 2
+    given = {
+        job.row.key: "protocol.spe_resample=always" in job.overrides
+        for job in make_plan(spec, request, resolve_config).jobs
+    }
+    assert given == {"rope": False, "spe": True}, "a row's command has only what the row reads"
     none = Request("alm", rows=("rope", "none"), overrides=("protocol.spe_resample=always",))
     with pytest.raises(UserError, match="'protocol.spe_resample' has no effect here"):
         make_plan(spec, none, resolve_config)

@@ -91,7 +91,7 @@ def test_printed_figures_stand_beside_the_runs_that_repeat_them() -> None:
         ["profile=paper", "protocol=published", "recipe=alm_transnormer"],
         ["profile=paper", "protocol=published", "data=wikitext103"],
         ["profile=paper", "protocol=published", "model=decoder_demo"],
-        ["profile=paper", "protocol=published", "protocol.normalizer=layernorm"],
+        ["profile=paper", "protocol=published", "recipe.learning_rate=1e-3"],
     ],
 )
 def test_beside_other_runs_nothing_stands(words: list[str]) -> None:
