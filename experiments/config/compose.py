@@ -48,7 +48,7 @@ def compose(overrides: list[str]) -> DictConfig:
 
 
 def compose_row(overrides: list[str]) -> tuple[DictConfig, dict[str, str]]:
-    """:func:`compose`, and the overrides' keys that have no effect, each with what would read it: where runs share
+    """:func:`compose`, and the overrides' keys that have no effect, each with the reason: where runs share
     overrides, as a table's rows do, a key may be for the others.
 
     Raises:

@@ -157,7 +157,7 @@ def effective(plain: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_effect(given: list[str], composed: DictConfig, plain: Mapping[str, Any]) -> dict[str, str]:
-    """Of the keys that somebody set, those that have no effect, each with what would read it; :data:`REPLACED` aside.
+    """Of the keys that somebody set, those that have no effect, each with the reason; :data:`REPLACED` aside.
 
     Args:
         given: keys that were set on a command line.
@@ -172,9 +172,9 @@ def without_effect(given: list[str], composed: DictConfig, plain: Mapping[str, A
     for key in given:
         parents = [key, *(key.rsplit(".", count)[0] for count in range(1, key.count(".") + 1))]
         if reader := next((found[name] for name in parents if name in found), None):
-            result[key] = reader
+            result[key] = f"it is read by {reader}"
         elif any(name in HANDED_ON for name in parents) and key not in read:
-            result[key] = "a setting that takes its value from it, and none of this run does"
+            result[key] = "nothing of this run takes its value from it"
     return result
 
 
@@ -182,10 +182,10 @@ def refuse_without_effect(keys: Mapping[str, str]) -> None:
     """Refuse keys that :func:`without_effect` found.
 
     Raises:
-        UserError: naming the first of them and what reads it.
+        UserError: naming the first of them and why.
     """
-    for key, reader in keys.items():
-        raise UserError(f"'{key}' has no effect here: it is read by {reader}; leave it out")
+    for key, reason in keys.items():
+        raise UserError(f"'{key}' has no effect here: {reason}; leave it out")
 
 
 def _permutes(plain: Mapping[str, Any]) -> bool:

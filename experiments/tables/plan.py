@@ -33,7 +33,7 @@ class Needed:
 class Resolved:
     """Where a config's run lives: its folder, its identity, the root of all results, the runs that it starts from (and
     trains first where they are missing), the config itself, where the identity is open because the data is not there
-    what to do about that, and the keys of overrides that this config does not read, each with what would."""
+    what to do about that, and the keys of overrides that this config does not read, each with the reason."""
 
     folder: Path
     identity: str
