@@ -138,6 +138,19 @@ def test_offline_by_choice_is_one_message_within_seconds(tmp_path: Path, name: s
     assert wanted in line
 
 
+@pytest.mark.parametrize("variable", hub.OFFLINE)
+def test_either_variable_means_offline_and_asks_nobody(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("asked the network")
+
+    monkeypatch.setattr("urllib.request.urlopen", never)
+    for name in hub.OFFLINE:
+        monkeypatch.setenv(name, "0")
+    monkeypatch.setenv(variable, "true")
+    hub.require_hub("wikitext2", "use --source")
+    assert hub.os.environ["HF_HUB_OFFLINE"] in ("1", "true"), "the hub's client knows this one alone"
+
+
 def test_no_network_is_one_message_within_seconds(tmp_path: Path) -> None:
     with socket.socket() as taken:  # bound and not listening: connections are refused
         taken.bind(("127.0.0.1", 0))
