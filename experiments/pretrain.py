@@ -15,8 +15,7 @@ if __name__ == "__main__":
 import sys
 from collections.abc import Sequence
 
-from experiments.config import compose, run_directory
-from experiments.runs.records import RunFolder
+from experiments.config import compose, ensure_data
 from experiments.util.errors import UserError, exit_on_user_error
 
 
@@ -30,18 +29,13 @@ def main(words: Sequence[str]) -> int:
         print((__doc__ or "").strip())
         return 0
     config = compose(list(words))
+    ensure_data(config)
     from experiments.engine.families import family_of  # torch and fairseq: bad input never waits for their import
-    from experiments.engine.session import train_run
+    from experiments.engine.session import train_requirements
 
-    required = family_of(config).requirements(config)
-    if not required:
+    if not family_of(config).requirements(config):
         raise UserError(f"experiment={config.experiment.name}: this run starts from no other; use experiments.train")
-    for run in required:
-        folder = run_directory(run)
-        record = RunFolder(folder).load()
-        if (record is None or not record.finished) and (code := train_run(run, folder, wait=True)):
-            return code
-    return 0
+    return train_requirements(config)
 
 
 if __name__ == "__main__":

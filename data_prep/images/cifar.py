@@ -37,15 +37,8 @@ def corpus(identifier: str, label: str, classes: int, request: Request) -> Image
             total_bytes=HUB_BYTES,
         )
     else:
-        source = ImageFolder(
-            request.source,
-            validate_on_train=request.validate_on_train,
-            allow_missing_classes=request.allow_missing_classes,
-            decode=request.decode,
-        )
-    published = PublishedImages(images={"train": 50_000, "valid": 10_000}, classes=classes)
-    notes = {"validated_on": "train"} if request.validate_on_train else {}
-    return ImageCorpus(source, RULES, published, request.skip_corrupt, notes)
+        source = ImageFolder.of(request.source, request)
+    return ImageCorpus.of(source, PublishedImages(images={"train": 50_000, "valid": 10_000}, classes=classes), request)
 
 
 DATA_SETS = {

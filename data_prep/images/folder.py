@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.core.errors import DataError
+from data_prep.core.request import Request
 from data_prep.images.decoding import decode, measure
 from data_prep.images.index import Entry, crc32_of
 from data_prep.images.source import Corrupt
@@ -40,6 +41,17 @@ class ImageFolder:
 
     column = "path"
     splits: tuple[str, ...] = ("train", "valid")
+
+    @classmethod
+    def of(cls, root: Path, request: Request, labels: Mapping[str, str] | None = None) -> ImageFolder:
+        """The folder ``root``, read as a caller asks for."""
+        return cls(
+            root,
+            labels=labels,
+            validate_on_train=request.validate_on_train,
+            allow_missing_classes=request.allow_missing_classes,
+            decode=request.decode,
+        )
 
     def __init__(
         self,

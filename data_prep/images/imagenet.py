@@ -36,15 +36,8 @@ def corpus(request: Request) -> ImageCorpus:
             total_bytes=HUB_BYTES,
         )
     else:
-        source = ImageFolder(
-            request.source,
-            labels=_labels(request),
-            validate_on_train=request.validate_on_train,
-            allow_missing_classes=request.allow_missing_classes,
-            decode=request.decode,
-        )
-    notes = {"validated_on": "train"} if request.validate_on_train else {}
-    return ImageCorpus(source, RULES, PUBLISHED, request.skip_corrupt, notes)
+        source = ImageFolder.of(request.source, request, _labels(request))
+    return ImageCorpus.of(source, PUBLISHED, request)
 
 
 def _labels(request: Request) -> dict[str, str] | None:

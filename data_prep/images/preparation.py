@@ -14,6 +14,7 @@ import numpy as np
 from data_prep.core.errors import DataError
 from data_prep.core.manifest import build_manifest, write_manifest
 from data_prep.core.progress import Progress
+from data_prep.core.request import Request
 from data_prep.core.workspace import check_disk
 from data_prep.images.index import CLASSES, Entry, IndexWriter
 from data_prep.images.source import Corrupt, ImageSource
@@ -69,6 +70,12 @@ class ImageCorpus:
     published: PublishedImages = field(default_factory=PublishedImages)
     skip_corrupt: bool = False
     notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, source: ImageSource, published: PublishedImages, request: Request) -> ImageCorpus:
+        """Photographs, prepared by :data:`RULES` as a caller asks for."""
+        notes = {"validated_on": "train"} if request.validate_on_train else {}
+        return cls(source, RULES, published, request.skip_corrupt, notes)
 
     def fill(self, folder: Path, name: str, allow_other_counts: bool = False) -> dict[str, Any]:
         """Write the index, the classes and the manifest into an existing, empty ``folder``.

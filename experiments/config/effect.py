@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -141,17 +142,12 @@ def pass_matters(plain: Mapping[str, Any] | DictConfig) -> bool:
 
 def effective(plain: Mapping[str, Any]) -> dict[str, Any]:
     """A resolved config without the keys that cannot change its result."""
-    kept = {name: dict(part) if isinstance(part, Mapping) else part for name, part in plain.items()}
+    kept = copy.deepcopy(dict(plain))
     for key in (*unread(plain), *HANDED_ON, *WITHOUT_EFFECT):
         *path, last = key.split(".")
         node: Any = kept
-        for position, name in enumerate(path):
-            if not isinstance(node.get(name), Mapping):
-                node = {}
-                break
-            if position:  # the copy above is one level deep
-                node[name] = dict(node[name])
-            node = node[name]
+        for name in path:
+            node = node.get(name) or {}
         node.pop(last, None)
     return kept
 
@@ -165,7 +161,7 @@ def without_effect(given: list[str], composed: DictConfig, plain: Mapping[str, A
         plain: the same config, resolved.
     """
     found = {key: reader for key, reader in unread(plain).items() if key not in REPLACED}
-    if not _permutes(plain):
+    if not permutes(plain["encoding"]):
         found["protocol.permutation_limit"] = "an encoding of permutations"
     read = _handed_on_to(composed)
     result: dict[str, str] = {}
@@ -188,9 +184,10 @@ def refuse_without_effect(keys: Mapping[str, str]) -> None:
         raise UserError(f"'{key}' has no effect here: {reason}; leave it out")
 
 
-def _permutes(plain: Mapping[str, Any]) -> bool:
-    known = ENCODINGS.get(plain["encoding"]["name"])
-    return known is not None and known.permutes(plain["encoding"]["options"])
+def permutes(encoding: Mapping[str, Any] | DictConfig) -> bool:
+    """Whether positions are powers of a permutation under the ``encoding`` of a config."""
+    known = ENCODINGS.get(encoding["name"])
+    return known is not None and known.permutes(encoding["options"])
 
 
 def _handed_on_to(composed: DictConfig) -> set[str]:

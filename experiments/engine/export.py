@@ -14,7 +14,8 @@ from omegaconf import DictConfig
 
 from data_prep.api import TASKS
 from data_prep.core.errors import DataError
-from data_prep.text.tokens import save_tokens
+from data_prep.text.bpe import FILES as BPE_FILES
+from data_prep.text.tokens import DICTIONARY, FACTS, save_tokens
 from experiments.engine import (
     checkpoints,
     exported,
@@ -84,7 +85,7 @@ def _refuse_foreign(to: Path) -> None:
             read_config(to)
     except (OSError, ValueError):
         raise UserError(f"to={to}: something else is there; give another folder") from None
-    own = {CONFIG, WEIGHTS, CARD, "dict.txt", "tokens.json", "encoder.json", "vocab.bpe"}
+    own = {CONFIG, WEIGHTS, CARD, DICTIONARY, FACTS, *BPE_FILES}
     if stray := sorted(names - own):
         raise UserError(f"to={to}: {stray[0]} is there beside an earlier export; move it, or give another folder")
 
@@ -104,7 +105,7 @@ def _below_root(config: Mapping[str, Any]) -> str:
 
 def _save_words(config: Mapping[str, Any], folder: Path, out: Path) -> None:
     """The vocabulary, of text: that of the corpus, by which a sentence task is tokenized too."""
-    if not (folder / "dict.txt").is_file():
+    if not (folder / DICTIONARY).is_file():
         return
     corpus = Path(config["pretraining"]["data"]["folder"]) if "pretraining" in config else folder
     try:

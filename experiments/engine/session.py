@@ -44,6 +44,20 @@ from experiments.util.files import remove_partials
 LOGGER = logging.getLogger(__name__)
 
 
+def train_requirements(config: DictConfig) -> int:
+    """Train the unfinished runs that a run starts from; the exit code of the first that does not finish, else 0.
+
+    Raises:
+        UserError: as :func:`train_run`.
+    """
+    for required in family_of(config).requirements(config):
+        folder = run_directory(required)
+        record = RunFolder(folder).load()
+        if (record is None or not record.finished) and (code := train_run(required, folder, wait=True)):
+            return code
+    return 0
+
+
 def train_run(config: DictConfig, folder: Path, wait: bool = False) -> int:
     """Train, resume or repair one run, and before it the runs that it needs; the exit code is 0, 1 (it failed), 130
     (Ctrl-C) or :data:`experiments.launch.exit_codes.REQUEUE`.
@@ -56,11 +70,8 @@ def train_run(config: DictConfig, folder: Path, wait: bool = False) -> int:
     Raises:
         UserError: a user-fixable problem that keeps this run from starting.
     """
-    for required in family_of(config).requirements(config):
-        where = run_directory(required)
-        record = RunFolder(where).load()
-        if (record is None or not record.finished) and (code := train_run(required, where, wait=True)):
-            return code
+    if code := train_requirements(config):
+        return code
     place = find_context(config.engine.device)
     arithmetic = arithmetic_of(config.recipe.precision, place.cuda)
     data = _check_data(config)

@@ -9,18 +9,19 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Self
+from typing import Self, TypeVar
 
-from experiments.launch.processes import Children, Launch
+from experiments.launch.processes import Children, Launch, Stopped, stopping_on_signals
 from experiments.launch.tasks import Queue, Task
 from experiments.runs.records import RunFolder
 from experiments.util.hardware import available_cores, gpu_names
 
 Say = Callable[[str], None]
+AnyTask = TypeVar("AnyTask", bound=Task)
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,24 @@ class TaskExecutor(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def do_all(tasks: Sequence[AnyTask], executor: TaskExecutor, report: Callable[[AnyTask, Outcome], None]) -> None:
+    """Do ``tasks`` and report each as it ends.
+
+    Raises:
+        Stopped: a signal (INT, TERM, HUP, USR1, USR2) asked for the end, and the executor has ended in order.
+        UserError: the executor cannot begin.
+    """
+    with executor, stopping_on_signals():
+        waiting = {executor.submit(task): task for task in tasks}
+        try:
+            executor.start()
+            for future in as_completed(waiting):
+                report(waiting[future], future.result())
+        except Stopped as stopped:
+            executor.stop(stopped.number)
+            raise
 
 
 class LocalExecutor(TaskExecutor):

@@ -50,7 +50,7 @@ def parse_launching(given: Mapping[str, str], settings: Sequence[str], jobs: int
     if launcher not in LAUNCHERS:
         raise UserError(f"launcher={launcher}: unknown{nearest(launcher, LAUNCHERS)} (choices: {', '.join(LAUNCHERS)})")
     if launcher != "slurm":
-        idle = [*settings, *(f"{key}={given[key]}" for key in ("wait",) if key in given)]
+        idle = [*settings, *([f"wait={given['wait']}"] if "wait" in given else [])]
         if idle:
             raise UserError(f"'{idle[0]}' has no effect without launcher=slurm")
     return Launching(launcher, jobs, wait, tuple(settings))

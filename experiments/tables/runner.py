@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import as_completed
 from dataclasses import dataclass
+from itertools import count
 
-from experiments.launch.executors import Outcome, TaskExecutor
-from experiments.launch.processes import Stopped, stopping_on_signals
+from experiments.launch.executors import Outcome, TaskExecutor, do_all
 from experiments.launch.tasks import Task
 from experiments.tables.aggregate import value_of
 from experiments.tables.spec import Column
@@ -28,25 +27,20 @@ def run_tasks(
     """Do ``tasks``; one that fails does not keep the others from running.
 
     Raises:
-        Stopped: a signal (INT, TERM, HUP, USR1, USR2) asked for the end, and the executor has ended in order.
-        UserError: the executor cannot begin.
+        Stopped, UserError: as :func:`~experiments.launch.executors.do_all`.
     """
     failures: list[Failure] = []
-    with executor, stopping_on_signals():
-        waiting = {executor.submit(task): task for task in tasks}
-        try:
-            executor.start()
-            for done, future in enumerate(as_completed(waiting), start=1):
-                task, outcome = waiting[future], future.result()
-                failure = _check(task, outcome)
-                if failure is not None:
-                    failures.append(failure)
-                took = f"finished in {outcome.seconds:,.0f} s" if outcome.seconds else "finished"
-                shown = failure.reason if failure else f"{took}{_shown(task, columns)}"
-                say(f"[{done}/{len(tasks)}] {task.name}: {shown}")
-        except Stopped as stopped:
-            executor.stop(stopped.number)
-            raise
+    done = count(1)
+
+    def report(task: Task, outcome: Outcome) -> None:
+        failure = _check(task, outcome)
+        if failure is not None:
+            failures.append(failure)
+        took = f"finished in {outcome.seconds:,.0f} s" if outcome.seconds else "finished"
+        shown = failure.reason if failure else f"{took}{_shown(task, columns)}"
+        say(f"[{next(done)}/{len(tasks)}] {task.name}: {shown}")
+
+    do_all(tasks, executor, report)
     return sorted(failures, key=lambda failure: tasks.index(failure.task))
 
 

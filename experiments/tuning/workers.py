@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from concurrent.futures import as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from experiments.launch.executors import LocalExecutor, Say, TaskExecutor
+from experiments.launch.executors import LocalExecutor, Outcome, Say, TaskExecutor, do_all
 from experiments.launch.launching import KEYS, is_launcher_word
-from experiments.launch.processes import Stopped, stopping_on_signals
+from experiments.launch.processes import Stopped
 from experiments.launch.slurm.executor import SlurmExecutor
 from experiments.launch.slurm.settings import slurm_settings
 from experiments.runs.records import Record
@@ -85,15 +84,13 @@ def run_workers(workers: Sequence[Worker], request: Request, say: Say) -> None:
     else:
         executor = LocalExecutor(len(workers), request.folder / "logs", say)
         say(f"{len(workers)} workers; their output: {request.folder / 'logs'}")
-    with executor, stopping_on_signals():
-        waiting = {executor.submit(worker): worker for worker in workers}
-        try:
-            executor.start()
-            for future in as_completed(waiting):
-                outcome = future.result()
-                where = f"; its log: {outcome.log}" if outcome.log and str(outcome.log) not in outcome.problem else ""
-                say(f"{waiting[future].name}: {outcome.problem + where if outcome.problem else 'done'}")
-        except Stopped as stopped:
-            executor.stop(stopped.number)
-            say(executor.farewell)
-            raise
+
+    def report(worker: Worker, outcome: Outcome) -> None:
+        where = f"; its log: {outcome.log}" if outcome.log and str(outcome.log) not in outcome.problem else ""
+        say(f"{worker.name}: {outcome.problem + where if outcome.problem else 'done'}")
+
+    try:
+        do_all(workers, executor, report)
+    except Stopped:
+        say(executor.farewell)
+        raise

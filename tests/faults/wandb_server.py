@@ -8,8 +8,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.loopback import serving
 
 WELL, HANGS, ERRORS, REFUSES_KEY = "well", "hangs", "errors", "refuses the key"
 _STATUS = {ERRORS: 500, REFUSES_KEY: 401}
@@ -69,20 +71,11 @@ class WandbServer:
     def listening(self) -> Iterator[str]:
         """Serve, and give the address for ``WANDB_BASE_URL``; afterwards the port refuses connections."""
         ended = threading.Event()
-        http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"state": self, "ended": ended}))
-        http.daemon_threads = True
-        http.handle_error = lambda *where: None  # wandb may end while it is answered
-        http.block_on_close = False
-        thread = threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
-            self.address = f"http://127.0.0.1:{http.server_port}"
-            yield self.address
-        finally:
-            ended.set()
-            http.shutdown()
-            http.server_close()
-            thread.join()
+        with serving(type("Handler", (_Handler,), {"state": self, "ended": ended})) as self.address:
+            try:
+                yield self.address
+            finally:
+                ended.set()
 
     def answer(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         if path.endswith("/file_stream"):

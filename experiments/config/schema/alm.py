@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from omegaconf import MISSING, DictConfig
 
 from experiments.config.schema.common import (
-    RunConfig,
     Schema,
-    Training,
     check_length,
     check_recorded_dropout,
     check_validation_interval,
 )
 from experiments.config.schema.model import model_section
+from experiments.config.schema.sections import RunConfig, Training
 from experiments.util.errors import UserError
 from lrpe.models import DecoderConfig
 

@@ -1,184 +1,19 @@
-"""What every family's config has: the types of the keys in ``conf/``, and what a family adds to them.
-
-What is not in a schema is refused, and so is a value of another type.
-"""
+"""What a family adds to the sections of every config, and the values and combinations that no config may have."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import Any
 
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
+from experiments.config.effect import permutes
+from experiments.config.schema.sections import RunConfig, Schedule
 from experiments.tracking.names import check_name
 from experiments.util.errors import UserError, nearest
 from lrpe.encodings import ENCODINGS
-
-
-class Precision(StrEnum):
-    fp32 = "fp32"
-    tf32 = "tf32"  # float32 that is multiplied as matrices in TF32
-    fp16 = "fp16"
-    bf16 = "bf16"
-    amp = "amp"
-
-
-class Device(StrEnum):
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
-class TrackerMode(StrEnum):
-    auto = "auto"
-    wandb = "wandb"
-    offline = "offline"
-    disabled = "disabled"
-
-
-class Normalizer(StrEnum):
-    denominator = "denominator"
-    layernorm = "layernorm"
-    rmsnorm = "rmsnorm"
-
-
-class Absolute(StrEnum):
-    none = "none"
-    sinusoidal = "sinusoidal"
-    learned = "learned"
-
-
-class DecayDirection(StrEnum):
-    distance = "distance"
-    one_sided = "one_sided"
-
-
-class AdamEpsilon(StrEnum):
-    before_correction = "before_correction"
-    after_correction = "after_correction"
-
-
-class Schedule(StrEnum):
-    inverse_sqrt = "inverse_sqrt"
-    cosine = "cosine"
-    cosine_per_epoch = "cosine_per_epoch"  # of images
-    polynomial_decay = "polynomial_decay"
-
-
-@dataclass
-class Experiment:
-    name: str = MISSING
-    absolute: Absolute = MISSING
-    adam_epsilon: AdamEpsilon = MISSING
-
-
-@dataclass
-class Profile:
-    name: str = MISSING
-
-
-@dataclass
-class Encoding:
-    label: str = MISSING
-    name: str = MISSING
-    options: dict[str, Any] = field(default_factory=dict)
-    published: dict[str, str] = field(default_factory=dict)
-    controlled: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
-class Attention:
-    name: str = MISSING
-    feature_map: str = MISSING
-    feature_map_options: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class Protocol:
-    name: str = MISSING
-    normalizer: Normalizer = MISSING
-    absolute: Absolute = MISSING
-    first_position: int = MISSING
-    adam_epsilon: AdamEpsilon = MISSING
-    spe_axis: str = MISSING
-    spe_resample: str = MISSING
-    permuteformer_permutation: str = MISSING
-    permuteformer_decay: DecayDirection = MISSING
-    decay_angles: bool = MISSING
-    mask_padding: bool = MISSING
-    image_axes: str = MISSING
-    image_schedule: Schedule = MISSING
-    permutation_limit: int | None = None
-
-
-@dataclass
-class Data:
-    name: str = MISSING
-    folder: str = MISSING
-
-
-@dataclass
-class Training:
-    """What every recipe has."""
-
-    name: str = MISSING
-    batch_size: int = MISSING
-    max_update: int = MISSING
-    warmup_updates: int = MISSING
-    warmup_init_learning_rate: float = MISSING
-    learning_rate: float = MISSING
-    schedule: Schedule = MISSING
-    adam_betas: list[float] = field(default_factory=list)
-    adam_eps: float = MISSING
-    weight_decay: float = MISSING
-    clip_norm: float = MISSING
-    precision: Precision = MISSING
-    validate_interval_updates: int | None = MISSING
-
-
-@dataclass
-class Engine:
-    device: Device = MISSING
-    samples_per_device: int | str = MISSING
-    num_workers: int = MISSING
-    threads: int | None = None
-    log_interval: int = MISSING
-    keep_checkpoints: int = MISSING
-    max_skipped_updates: int = MISSING
-    compile: bool | str = MISSING
-    fairseq: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class Tracker:
-    mode: TrackerMode = MISSING
-    project: str = MISSING
-    entity: str | None = None
-
-
-@dataclass
-class Paths:
-    results: str = MISSING
-    data: str = MISSING
-
-
-@dataclass
-class RunConfig:
-    """One training run; a family's config has a ``model`` and a ``recipe`` of its own types."""
-
-    seed: int = MISSING
-    experiment: Experiment = field(default_factory=Experiment)
-    profile: Profile = field(default_factory=Profile)
-    encoding: Encoding = field(default_factory=Encoding)
-    attention: Attention = field(default_factory=Attention)
-    protocol: Protocol = field(default_factory=Protocol)
-    data: Data = field(default_factory=Data)
-    engine: Engine = field(default_factory=Engine)
-    tracker: Tracker = field(default_factory=Tracker)
-    paths: Paths = field(default_factory=Paths)
 
 
 @dataclass(frozen=True)
@@ -351,10 +186,8 @@ def check_length(config: DictConfig, key: str, length: int) -> None:
             f"{key}={length} exceeds the learned positions, model.max_positions={config.model.max_positions}; "
             "lower it, or train with more positions"
         )
-    known = ENCODINGS.get(encoding.name)
-    permutes = known is not None and known.permutes(encoding.options)
     limit = protocol.permutation_limit
-    if permutes and limit is not None and length > limit:
+    if permutes(encoding) and limit is not None and length > limit:
         raise UserError(
             f"{key}={length}: the published permutation tables end at {limit}; "
             "use protocol=controlled or protocol.permutation_limit=null for longer sequences"

@@ -8,7 +8,8 @@ from omegaconf import MISSING, DictConfig
 
 from data_prep.api import TASKS
 from experiments.config.schema import blm
-from experiments.config.schema.common import Data, RunConfig, Schema, Training, check_length, check_recorded_dropout
+from experiments.config.schema.common import Schema, check_length, check_recorded_dropout
+from experiments.config.schema.sections import Data, RunConfig, Training
 from experiments.util.errors import UserError, nearest
 from lrpe.models import EncoderConfig
 

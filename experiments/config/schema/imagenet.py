@@ -8,8 +8,9 @@ from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 
-from experiments.config.schema.common import RunConfig, Schema, Training, check_choice
+from experiments.config.schema.common import Schema, check_choice
 from experiments.config.schema.model import model_section
+from experiments.config.schema.sections import RunConfig, Training
 from experiments.util.errors import UserError
 from lrpe.models import VisionConfig
 

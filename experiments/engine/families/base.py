@@ -157,10 +157,10 @@ class Family(ABC):
         """(fairseq's statistic that chooses the best checkpoint, whether more of it is better)."""
         return self.best_metric, self.maximise
 
+    @abstractmethod
     def trial_batch(self, config: DictConfig, fairseq_task: Any, samples: int) -> dict[str, Any]:
         """A batch of ``samples`` of the largest size, as the task's loader would make it, on the CPU: what memory a
         pass needs is tried with it."""
-        raise NotImplementedError
 
     def numbers_per_parameter(self, config: DictConfig) -> int:
         """How many float32 numbers a checkpoint holds for each parameter: the weight and Adam's two moments."""

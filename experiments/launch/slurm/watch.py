@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-import yaml
-
 from experiments.launch.executors import Outcome, Say
 from experiments.launch.slurm.commands import NoAnswer, State, ends, states
 from experiments.launch.slurm.notes import Note
@@ -20,6 +18,7 @@ from experiments.launch.tasks import Task
 from experiments.runs.records import RunFolder
 from experiments.util.console import duration
 from experiments.util.errors import UserError
+from experiments.util.plain_yaml import read_mapping
 
 ENDED_LOOKS = 2  # a record may reach this host after the end of its job: a network file system's cache
 GONE = State("UNKNOWN", "neither squeue nor sacct knows it")
@@ -148,8 +147,8 @@ def _pace(folder: Path) -> tuple[float, float] | None:
     run = RunFolder(folder)
     try:
         record, rows = run.load(), run.history()
-        total = _updates(run)
-    except (UserError, OSError, ValueError, yaml.YAMLError):  # another host is writing these files
+        total = (read_mapping(run.config_path).get("recipe") or {}).get("max_update")
+    except (UserError, OSError, ValueError):  # another host is writing these files
         return None
     if record is None or not record["segments"] or not rows or not total:
         return None
@@ -159,8 +158,3 @@ def _pace(folder: Path) -> tuple[float, float] | None:
     if made <= 0 or spent <= 0:
         return None
     return total * spent / made, max(0, total - rows[-1]["update"]) * spent / made
-
-
-def _updates(run: RunFolder) -> int | None:
-    recipe = (yaml.safe_load(run.config_path.read_text(encoding="utf-8")) or {}).get("recipe") or {}
-    return recipe.get("max_update")

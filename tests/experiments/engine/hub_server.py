@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+import pytest
+
+from tests.loopback import serving
 
 TOKEN = "hf_standin"
 
@@ -27,17 +30,20 @@ class HubServer:
     @contextmanager
     def listening(self) -> Iterator[str]:
         """Serve, and give the address for ``HF_ENDPOINT``."""
-        http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"state": self}))
-        http.daemon_threads = True
-        thread = threading.Thread(target=http.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
-            self.address = f"http://127.0.0.1:{http.server_port}"
+        with serving(type("Handler", (_Handler,), {"state": self})) as self.address:
             yield self.address
-        finally:
-            http.shutdown()
-            http.server_close()
-            thread.join()
+
+    @contextmanager
+    def asked_by_the_client(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+        """Serve, and have ``huggingface_hub`` come here with :data:`TOKEN`; gives the address."""
+        from huggingface_hub import constants
+
+        with self.listening() as address:
+            monkeypatch.setattr(constants, "ENDPOINT", address)
+            monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+            monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+            monkeypatch.setenv("HF_TOKEN", TOKEN)
+            yield address
 
     def answer(self, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
         if path == "/api/repos/create":

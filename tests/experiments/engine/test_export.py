@@ -21,7 +21,7 @@ from experiments.engine.families import family_of_checkpoint
 from experiments.util.errors import UserError
 from lrpe import DecoderLM, MaskedLM, TextClassifier, VisionTransformer
 from tests.experiments.conftest import TINY, TINY_BLM, TINY_GLUE, only_run, run_module
-from tests.experiments.engine.hub_server import TOKEN, HubServer
+from tests.experiments.engine.hub_server import HubServer
 from tests.experiments.engine.imagenet.conftest import TINY as TINY_IMAGES
 from tests.experiments.engine.imagenet.conftest import image_data  # noqa: F401 - a fixture
 from tests.experiments.engine.support import record_of
@@ -169,14 +169,8 @@ def test_an_image_classifier_answers_by_its_average(
 def test_a_push_sends_the_folder(
     command: Command, trained: Path, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from huggingface_hub import constants
-
     server = HubServer()
-    with server.listening() as address:
-        monkeypatch.setattr(constants, "ENDPOINT", address)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setenv("HF_TOKEN", TOKEN)
+    with server.asked_by_the_client(monkeypatch) as address:
         said = command("export", tiny_data, f"run={trained}", f"to={tmp_path / 'x'}", "push=group/model")
     assert said.splitlines()[-1] == f"{address}/group/model"
     assert server.files["group/model"] == {path.name: path.read_bytes() for path in (tmp_path / "x").iterdir()}

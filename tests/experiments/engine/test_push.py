@@ -8,7 +8,7 @@ import pytest
 
 from experiments.sharing.hub import check_target, push
 from experiments.util.errors import UserError
-from tests.experiments.engine.hub_server import TOKEN, HubServer
+from tests.experiments.engine.hub_server import HubServer
 
 FILES = ("README.md", "config.json", "model.safetensors")
 
@@ -16,13 +16,7 @@ FILES = ("README.md", "config.json", "model.safetensors")
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> object:
     server = HubServer()
-    from huggingface_hub import constants
-
-    with server.listening() as address:
-        monkeypatch.setattr(constants, "ENDPOINT", address)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setenv("HF_TOKEN", TOKEN)
+    with server.asked_by_the_client(monkeypatch):
         yield server
 
 
