@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from data_prep.api import prepare
+from tests import entry_points
 
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = [f"word{index}" for index in range(60)]
@@ -80,9 +81,11 @@ def run_module(
 ) -> subprocess.CompletedProcess[str]:
     """``python -m module words...``; with ``check``, a failure fails the test and shows what it said."""
     command = [sys.executable, *launcher, "-m", module, *words]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment(data, results), capture_output=True, text=True, check=False, timeout=300
-    )
+    env = environment(data, results)
+    if launcher:
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=300)
+    else:
+        done = entry_points.run(module, words, ROOT, env, timeout=300)
     if check and done.returncode:
         pytest.fail(f"{' '.join(command)}\nexit code {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
     return done

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import os
 import sys
 import time
 from pathlib import Path
@@ -11,6 +11,7 @@ import pytest
 
 from experiments.config import check_overrides, compose, compose_row, identity, run_directory, scientific
 from experiments.util.errors import UserError
+from tests import entry_points
 
 ENCODINGS = sorted(path.stem for path in (Path(__file__).parents[3] / "conf" / "encoding").glob("*.yaml"))
 
@@ -185,13 +186,8 @@ def test_a_run_folder_names_experiment_encoding_and_seed(tmp_path: Path) -> None
 @pytest.mark.parametrize("arguments", [["encodng=rope"], ["data=wikitext2"], ["encoding=lrpe_unitary", "seed=-1"]])
 def test_the_entry_point_says_one_thing_and_leaves_nothing(arguments: list[str], root: Path, tmp_path: Path) -> None:
     started = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", "experiments.train", *arguments, f"paths.data={tmp_path}/nowhere"],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    words = [*arguments, f"paths.data={tmp_path}/nowhere"]
+    done = entry_points.run("experiments.train", words, root, os.environ, timeout=60)
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith("error: ")

@@ -90,7 +90,7 @@ def test_a_batch_without_masked_tokens_trains_nothing(tiny_data: Path, tmp_path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+@pytest.mark.parametrize("precision", ["bf16", "amp"])
 def test_a_run_in_half_precision_logs_fairseqs_losses(precision: str, tiny_data: Path, tmp_path: Path) -> None:
     words = [f"recipe.precision={precision}", "recipe.max_update=4", "model.dropout=0", "encoding=rope"]
     run_train(tiny_data, tmp_path / "half", *words)

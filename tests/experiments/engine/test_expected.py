@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,7 @@ import pytest
 from data_prep.api import load_manifest, prepare
 from experiments.config import compose, identity
 from experiments.runs.expected import LOOSE_TOLERANCE, TOLERANCE, Watch, load_expected
-from tests.experiments.conftest import ROOT, environment, only_run, run_module
+from tests.experiments.conftest import only_run, run_module
 from tests.experiments.engine.support import curve_of
 
 UPDATES = (20, 40)
@@ -29,15 +27,7 @@ def pydoc(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_first_updates_of_the_demo_are_as_expected(encoding: str, pydoc: Path, tmp_path: Path) -> None:
     expected = load_expected("alm", "demo")
     overrides = [f"encoding={encoding}", "profile=demo", "recipe.max_update=40", "tracker=disabled", "engine.threads=1"]
-    done = subprocess.run(
-        [sys.executable, "-m", "experiments.train", *overrides],
-        cwd=ROOT,
-        env=environment(pydoc, tmp_path),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_module("experiments.train", pydoc, tmp_path, *overrides)
     rows = [json.loads(line) for line in (only_run(tmp_path) / "history.jsonl").read_text().splitlines()]
     found = {row["update"]: row["loss"] for row in rows if row["split"] == "train"}
     same_text = load_manifest(pydoc / "pydoc")["identity"] == expected["data"]["identity"]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import entry_points
 from tests.experiments.conftest import ROOT, only_run, run_train
 
 BIN = Path(sys.executable).parent
@@ -37,6 +38,10 @@ def _run(folder: Path, *command: str) -> str:
     return done.stdout + done.stderr
 
 
+def _command(name: str, *words: str) -> subprocess.CompletedProcess[str]:
+    return entry_points.run(f"experiments.{name}", [*words, "device=cpu"], ROOT, os.environ, timeout=300)
+
+
 def test_eval_lm_scores_a_checkpoint_as_we_do(trained: Path, tiny_data: Path, tmp_path: Path) -> None:
     data = str(tiny_data / "wikitext2")
     checkpoint = str(trained / "checkpoints" / "checkpoint_best.pt")
@@ -45,21 +50,15 @@ def test_eval_lm_scores_a_checkpoint_as_we_do(trained: Path, tiny_data: Path, tm
         "--tokens-per-sample", "32", "--batch-size", "4", "--gen-subset", "test",
     )  # fmt: skip
     theirs = float(re.search(r"Perplexity: ([\d.]+)", output)[1])
-    done = subprocess.run(
-        [sys.executable, "-m", "experiments.evaluate", f"run={trained}", "split=test", "device=cpu"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    done = _command("evaluate", f"run={trained}", "split=test")
     ours = float(re.search(r"perplexity ([\d.]+)", done.stdout)[1])
     assert ours == pytest.approx(theirs, abs=0.02)
 
 
 def test_a_context_window_scores_every_token_with_its_context(trained: Path) -> None:
-    command = [sys.executable, "-m", "experiments.evaluate", f"run={trained}", "device=cpu"]
     outputs = []
     for window in ("0", "16"):
-        done = subprocess.run(
-            [*command, f"context_window={window}"], cwd=ROOT, capture_output=True, text=True, check=True
-        )
+        done = _command("evaluate", f"run={trained}", f"context_window={window}")
         outputs.append(re.search(r"perplexity ([\d.]+).* ([\d,]+) tokens", done.stdout).groups())
     assert outputs[0][1] == outputs[1][1], "the same tokens are scored"
     assert outputs[0][0] != outputs[1][0], "with other contexts"
@@ -76,10 +75,7 @@ def test_a_context_window_scores_every_token_with_its_context(trained: Path) -> 
 )
 def test_evaluate_refuses_with_one_message(argument: str, message: str, trained: Path) -> None:
     arguments = [argument] if argument.startswith("run") else [f"run={trained}", argument]
-    done = subprocess.run(
-        [sys.executable, "-m", "experiments.evaluate", "device=cpu", *arguments],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = _command("evaluate", *arguments)
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -99,10 +95,8 @@ def test_generate_continues_prompts_with_and_without_beams(trained: Path, tiny_d
 
 
 def test_our_generate_streams_a_seeded_continuation(trained: Path) -> None:
-    command = [
-        sys.executable, "-m", "experiments.generate", f"run={trained}", "prompt=word3 word7", "tokens=12", "device=cpu",
-    ]  # fmt: skip
-    first, again = (subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout for _ in "ab")
+    words = (f"run={trained}", "prompt=word3 word7", "tokens=12")
+    first, again = (_command("generate", *words).stdout for _ in "ab")
     assert first == again
     assert first.startswith("word3 word7")
     assert len(first.split()) > 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from data_prep.api import prepare
 from tests.data_prep.images.support import write_folder
-from tests.experiments.conftest import ROOT, environment
+from tests.experiments.conftest import run_module
 
 TINY = [
     "experiment=imagenet",
@@ -54,16 +53,14 @@ def image_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train_command(*overrides: str, launcher: tuple[str, ...] = ()) -> list[str]:
+    return [sys.executable, *launcher, "-m", "experiments.train", *_tiny(overrides)]
+
+
+def _tiny(overrides: tuple[str, ...]) -> list[str]:
     given = {override.partition("=")[0] for override in overrides}
-    tiny = [override for override in TINY if override.partition("=")[0] not in given]
-    return [sys.executable, *launcher, "-m", "experiments.train", *tiny, *overrides]
+    return [*(override for override in TINY if override.partition("=")[0] not in given), *overrides]
 
 
 def run_train(data: Path, results: Path, *overrides: str, launcher: tuple[str, ...] = ()) -> None:
     """``python -m experiments.train`` on the small images, as a user would run it."""
-    command = train_command(*overrides, launcher=launcher)
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment(data, results), capture_output=True, text=True, check=False, timeout=300
-    )
-    if done.returncode:
-        pytest.fail(f"{' '.join(command)}\nexit code {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
+    run_module("experiments.train", data, results, *_tiny(overrides), launcher=launcher)
