@@ -23,7 +23,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def slurm() -> Iterator[None]:
-    """The cluster, from nothing to nothing."""
+    """The cluster, from nothing to nothing. Where one that nothing speaks against does not come up, its tests skip, and
+    fail with ``LRPE_SLURM=required``."""
     if reason := cluster.obstacle():
         pytest.skip(f"no SLURM here: {reason}")
     cluster.down()

@@ -127,6 +127,13 @@ def state_of(job: str) -> str:
     return _output("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T").strip()
 
 
+def exit_code_of(job: str) -> int:
+    """The exit code of a job that ended seconds ago."""
+    found = re.search(r" ExitCode=(\d+):", _output("scontrol", "--oneliner", "show", "job", job))
+    assert found, f"SLURM has forgotten job {job}"
+    return int(found[1])
+
+
 def command(*words: str) -> None:
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, f"{' '.join(words)}: {done.stderr}"
@@ -139,9 +146,8 @@ def job_of(run: Path) -> tuple[str, int]:
 
 
 @contextmanager
-def in_the_middle(account: Account, run: Callable[[], Path | None]) -> Iterator[str]:
-    """Hold a run still after its first updates, whatever the block does to its job, whose id it is given, until
-    a signal has come; so that a signal that SLURM sends half a minute later meets it in training too."""
+def stood_still(account: Account, run: Callable[[], Path | None]) -> Iterator[tuple[str, int]]:
+    """Hold a run still after its first updates, for as long as the block takes; its job's id and its process."""
 
     def begun() -> bool:
         found = run()
@@ -155,11 +161,19 @@ def in_the_middle(account: Account, run: Callable[[], Path | None]) -> Iterator[
     try:
         account.wait_until(lambda: _status(pid)["State"].startswith("T"), f"process {pid} to stand still")
         assert _rows(found) < UPDATES, "it was in training"
-        yield job
-        account.wait_until(lambda: _was_signaled(pid), f"a signal to job {job}")
+        yield job, pid
     finally:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def in_the_middle(account: Account, run: Callable[[], Path | None]) -> Iterator[str]:
+    """Hold a run still after its first updates, whatever the block does to its job, whose id it is given, until
+    a signal has come; so that a signal that SLURM sends half a minute later meets it in training too."""
+    with stood_still(account, run) as (job, pid):
+        yield job
+        account.wait_until(lambda: was_signaled(pid), f"a signal to job {job}")
 
 
 def _rows(run: Path) -> int:
@@ -167,7 +181,7 @@ def _rows(run: Path) -> int:
     return history.read_text().count('"train"') if history.exists() else 0
 
 
-def _was_signaled(pid: int) -> bool:
+def was_signaled(pid: int) -> bool:
     """Whether a process that stood still has a signal pending, or goes on already."""
     try:
         status = _status(pid)

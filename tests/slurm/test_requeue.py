@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -73,6 +73,7 @@ def test_a_job_that_ends_early_loses_nothing(
     with tally(f"SLURM: {end}, {kind} job"):
         assert_checkpointed_at_once(outcome)
         assert_equal(outcome, scenarios.whole())
+    assert_repeatable(record_of(outcome)["manifest"]["command"], "encoding=rope")
 
 
 def assert_checkpointed_at_once(run: Path) -> None:
@@ -81,3 +82,10 @@ def assert_checkpointed_at_once(run: Path) -> None:
     assert len(segments) > 1
     assert 0 < segments[0]["to_update"] < UPDATES
     assert [segment["to_update"] for segment in segments[:-1]] == [segment["from_update"] for segment in segments[1:]]
+
+
+def assert_repeatable(command: Sequence[str], *words: str) -> None:
+    """A record's command is one that a person can give, without what a launcher added."""
+    assert command[:3] == ["python", "-m", "experiments.train"]
+    assert set(words) <= set(command)
+    assert not [word for word in command if word.startswith("hydra")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import subprocess
@@ -15,12 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments.launch.slurm.executor import SlurmExecutor
 from experiments.runs.records import RunFolder
 from experiments.tables.plan import Job
 from experiments.tables.spec import Row
 from tests.experiments.conftest import TINY, environment, only_run
-from tests.experiments.launch.slurm.stand_in import StandIn
 from tests.experiments.tables.support import ROOT
 from tests.experiments.tables.workshop import Workshop
 
@@ -187,33 +184,3 @@ def test_a_signal_ends_the_run_in_order_and_then_the_table(tmp_path: Path) -> No
         assert process.wait(timeout=30) == 128 + number
         process.stdout.close()
         assert path.read_text() == f"signal {number};saved", "one signal, for one child: the second job never starts"
-
-
-def test_on_slurm_a_table_is_an_array_whose_results_are_rendered(
-    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    slurm = StandIn(tmp_path / "slurm")
-    monkeypatch.setenv("PATH", f"{slurm.bin}:{os.environ['PATH']}")
-    monkeypatch.setattr(SlurmExecutor, "look_seconds", 0.02)
-    words = ["rows=none,rope", "seeds=1", "launcher=slurm", "hydra.launcher.partition=gpu"]
-    assert workshop.table(*words, "wait=false") == 0
-    assert slurm.arrays == [12]
-    assert slurm.option(12, "partition") == "gpu"
-    assert "submitted 12_[0-1]: 2 jobs; logs:" in workshop.text
-    assert workshop.table("rows=none,rope", "seeds=1", "render_only=true") == 0
-    assert "2 of 2 runs are not finished" in workshop.text
-    workshop.broken.add("rope")
-    slurm.run(12, lambda command: workshop.launch(command, None, {}))
-    slurm.set("12_1", "RUNNING")
-    (log := workshop.root / "slurm" / "logs" / "12_1.log").write_text("last words of rope\n")
-    workshop.output = io.StringIO()
-
-    def die() -> None:
-        slurm.wait_until(lambda: "queued or running already" in workshop.text)
-        slurm.set("12_1", "FAILED")
-
-    threading.Thread(target=die).start()
-    assert workshop.table(*words) == 1
-    assert slurm.arrays == [12], "neither the finished run nor the running one was submitted again"
-    assert "1 jobs are queued or running already: 12_1" in workshop.text
-    assert f"job 12_1 ended as FAILED; its log: {log}\nlast words of rope" in workshop.text

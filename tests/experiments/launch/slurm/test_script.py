@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from experiments.config.compose import CONF
+from experiments.launch.slurm import settings as settings_module
 from experiments.launch.slurm.commands import seconds_of, shown
 from experiments.launch.slurm.script import batch_script, sbatch_options
 from experiments.launch.slurm.settings import slurm_settings
@@ -57,6 +60,17 @@ def test_settings_become_options() -> None:
         "--gpus-per-node=1", "--mem=64G", "--nice=10", "--exclusive",
     ]  # fmt: skip
     assert not [word for word in sbatch_options(slurm_settings(["profile=demo"], [])) if "gpu" in word]
+
+
+def test_what_a_site_needs_is_in_a_file_of_its_own_and_a_word_changes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conf = shutil.copytree(CONF, tmp_path / "conf")
+    (conf / "local").mkdir(exist_ok=True)
+    (conf / "local" / "slurm.yaml").write_text("partition: a100\naccount: lab\nadditional_parameters: {nice: 5}\n")
+    monkeypatch.setattr(settings_module, "CONF", conf)
+    options = sbatch_options(slurm_settings(["profile=small"], ["hydra.launcher.partition=h100"]))
+    assert {"--partition=h100", "--account=lab", "--nice=5", "--gpus-per-node=1"} <= set(options)
 
 
 @pytest.mark.parametrize(
