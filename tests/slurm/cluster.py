@@ -38,6 +38,8 @@ def obstacle() -> str | None:
     links = "ip link add name br0 type bridge && ip link add name ve0 type veth peer name ve1"
     if not succeeds("unshare", "--net", "sh", "-c", links):
         return "this kernel has no bridges or no veth"
+    if not os.path.ismount("/sys/fs/cgroup"):
+        return "nothing is mounted on /sys/fs/cgroup, for which slurmd looks"
     return None
 
 

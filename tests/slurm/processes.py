@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.slurm.layout import STATE
 
 START_SECONDS = 60
-STOP_SECONDS = 15
+STOP_SECONDS = 5
 
 
 class ClusterError(Exception):
