@@ -22,14 +22,15 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from data_prep.sentence_tasks.catalog import GLUE
-from experiments.config import check_overrides, compose, ensure_data, run_directory, validate
-from experiments.config.compose import CONF
+from experiments.config import check_overrides, compose, compose_row, ensure_data, run_directory, validate
+from experiments.config.groups import CONF
 from experiments.config.overrides import expand_home, split_flags
 from experiments.launch import submitit_jobs, sweep
 from experiments.launch.exit_codes import was_stopped
@@ -46,12 +47,11 @@ LOGGER = logging.getLogger("experiments.train")
 
 
 def run(config: DictConfig) -> int:
-    """Train the run that ``config`` names, unless it is finished; returns the exit code.
+    """Train the run of a checked config, unless it is finished; returns the exit code.
 
     Raises:
         UserError: anything in the config, the data or the checkpoints that is user-fixable.
     """
-    config = validate(config)
     if config.tracker.mode != "disabled":
         check_environment()
     ensure_data(config)
@@ -81,14 +81,17 @@ def open_key(word: str) -> str:
     return f"++{word}" if word.startswith("hydra.launcher.additional_parameters") else word
 
 
-@hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")
-def _hydra_main(config: DictConfig) -> None:
+def train_one(read: Callable[[], DictConfig]) -> None:
+    """Train the run whose config ``read`` returns; raises SystemExit where it fails, or in a sweep notes that.
+
+    The other runs of a sweep go on after a failure, and not after a signal.
+    """
     log.set_up()  # a process that a launcher started has not been through main()
     message = ""
     if submitit_jobs.in_job():
         submitit_jobs.take_signals()
     try:
-        code = run(config)
+        code = run(read())
     except UserError as error:
         if isinstance(error, InUse) and sweep.in_sweep():
             sweep.note_elsewhere(error)
@@ -106,33 +109,46 @@ def _hydra_main(config: DictConfig) -> None:
         raise SystemExit(code)
 
 
+@hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")
+def _run_of_sweep(config: DictConfig) -> None:
+    train_one(lambda: validate(config))
+
+
+def _sweep() -> None:
+    """What hydra does with this process's words: a sweep, or ``--cfg`` and the like."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "0")
+    sweep.register_resolvers()
+    if signal.getsignal(signal.SIGINT) is leave:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a launcher may wait, and says what Ctrl-C stopped
+    try:
+        _run_of_sweep()
+    except KeyboardInterrupt:  # reaches here where a launcher waited for its workers
+        LOGGER.info("stopped; the same command goes on from the last checkpoints")
+        raise SystemExit(130) from None
+
+
 def main() -> None:
     print_with_replacement()
     log.set_up()
-    os.environ.setdefault("HYDRA_FULL_ERROR", "0")
     try:
         # hydra's parser takes -m before the overrides only; a person may write it anywhere
         flags, words = split_flags(sys.argv[1:])
         overrides = [open_key(every_task(expand_home(word))) for word in words]
         if not flags and any(every_task(word) != word for word in words):
             flags = ["-m"]
-        if flags or sweep.JOB_FOLDER in os.environ or "SLURM_JOB_ID" in os.environ:
-            # one of several runs that share words, of which each reads some
+        sys.argv[1:] = [*flags, *overrides]
+        if flags:
             check_overrides(overrides, sweeping="-m" in flags or "--multirun" in flags)
-        else:
-            compose(overrides)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    sys.argv[1:] = [*flags, *overrides]
-    sweep.register_resolvers()
-    if signal.getsignal(signal.SIGINT) is leave:
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a launcher may wait, and says what Ctrl-C stopped
-    try:
-        _hydra_main()
-    except KeyboardInterrupt:  # reaches here where a launcher waited for its workers
-        LOGGER.info("stopped; the same command goes on from the last checkpoints")
-        raise SystemExit(130) from None
+    if flags:
+        _sweep()
+    elif sweep.JOB_FOLDER in os.environ or "SLURM_JOB_ID" in os.environ:
+        # one of several runs that share words, of which each reads some
+        train_one(lambda: compose_row(overrides)[0])
+    else:
+        train_one(lambda: compose(overrides))
 
 
 if __name__ == "__main__":

@@ -17,12 +17,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString, RangeSweep
 from hydra.errors import HydraException
 
+from experiments.config.groups import LAUNCHER
 from experiments.util.errors import UserError
 from experiments.util.secrets import mask_text
 
 # Where a sweep runs and where it puts its own files: the rest of hydra's settings stays as conf/train.yaml has it.
 HYDRA_KEYS = ("hydra.launcher", "hydra.sweep.dir", "hydra.sweep.subdir")
-LAUNCHER = "hydra/launcher"
 # Flags that only show something, with how many words belong to each.
 FLAGS = {
     **dict.fromkeys(("-m", "--multirun", "-h", "--help", "--hydra-help", "--version", "--resolve"), 0),

@@ -6,7 +6,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.config.compose import CONF, validate
+from experiments.config.groups import CONF
+from experiments.config.validation import validate
 
 SHARED = ("seed", "profile", "encoding", "attention", "protocol", "model", "engine", "tracker", "paths")
 

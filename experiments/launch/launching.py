@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from experiments.config.overrides import LAUNCHER
+from experiments.config.groups import LAUNCHER
 from experiments.util.errors import UserError, nearest
 
 KEYS = ("launcher", "jobs", "wait")

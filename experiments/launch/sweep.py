@@ -14,6 +14,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.launch.command import own_words
 from experiments.runs.locks import InUse
 from experiments.runs.records import RunFolder
 from experiments.util.files import write_atomically
@@ -50,7 +51,7 @@ def workers() -> int:
 
 
 def in_sweep() -> bool:
-    return HydraConfig.initialized() and (JOB_FOLDER in os.environ or HydraConfig.get().mode == RunMode.MULTIRUN)
+    return JOB_FOLDER in os.environ or (HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN)
 
 
 def note_failure(code: int, message: str) -> None:
@@ -70,9 +71,8 @@ def note_failed(job: Path, code: int, message: str, overrides: Sequence[str]) ->
 
 
 def _note(name: str, **content: Any) -> None:
-    settings = HydraConfig.get()
-    content["overrides"] = list(settings.overrides.task)
-    write_atomically(Path(os.environ.get(JOB_FOLDER, settings.runtime.output_dir)) / name, json.dumps(content))
+    folder = os.environ.get(JOB_FOLDER) or HydraConfig.get().runtime.output_dir
+    write_atomically(Path(folder) / name, json.dumps({**content, "overrides": own_words()}))
 
 
 class Summary(Callback):

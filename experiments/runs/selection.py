@@ -61,9 +61,9 @@ def _check(key: str, wanted: Sequence[str], runs: Sequence[StoredRun]) -> None:
     if key == "status":
         known = set(STATES)
     else:
-        from experiments.config.compose import CONF  # torch, which whoever only reads a store does not need
+        from experiments.config.groups import options_of  # torch, which whoever only reads a store does not need
 
-        known = {run.keys[key] for run in runs} | {path.stem for path in (CONF / key).glob("*.yaml")}
+        known = {run.keys[key] for run in runs} | set(options_of(key))
     for word in wanted:
         if not any(fnmatchcase(value, word) for value in known):
             raise UserError(f"{key}={word}: unknown{nearest(word, known)} (there are: {', '.join(sorted(known))})")

@@ -9,6 +9,7 @@ from pathlib import Path
 from optuna.distributions import BaseDistribution
 
 from experiments.config import compose
+from experiments.config.groups import groups
 from experiments.launch.launching import KEYS, Launching, is_launcher_word, parse_launching
 from experiments.runs.comparison import is_place
 from experiments.tuning.space import as_overrides, corners, is_varied, parse_distribution
@@ -66,7 +67,7 @@ def parse_request(words: Sequence[str]) -> Request:
         else:
             overrides.append(word)
             own = key.partition(".")[0]
-            if (own in OWN_KEYS or own == key) and own not in _groups() and (hint := nearest(own, OWN_KEYS)):
+            if (own in OWN_KEYS or own == key) and own not in ("seed", *groups()) and (hint := nearest(own, OWN_KEYS)):
                 raise UserError(f"unknown key '{key}'{hint} (keys: {', '.join(OWN_KEYS)}, and those of a run)")
     if not given.get("study", "").replace("-", "").replace("_", "").isalnum():
         raise UserError("study=NAME is missing, or holds more than letters, digits, - and _; it names the study")
@@ -111,9 +112,3 @@ def _number(key: str, value: str, smallest: int) -> int:
 
 def _key(word: str) -> str:
     return word.partition("=")[0].lstrip("+~")
-
-
-def _groups() -> tuple[str, ...]:
-    from experiments.config.compose import CONF
-
-    return ("seed", *(path.name for path in CONF.iterdir() if path.is_dir()))

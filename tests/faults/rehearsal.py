@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import shutil
-import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import hydra
 import pytest
 from omegaconf import DictConfig
 
@@ -45,7 +41,6 @@ class Rehearsal:
         self._monkeypatch = monkeypatch
         monkeypatch.setenv("LRPE_DATA", str(data))
         monkeypatch.setenv("LRPE_RESULTS", str(results))
-        monkeypatch.setattr(sys.modules["experiments.config.compose"], "hydra_compose", _remembered)
         monkeypatch.setattr("experiments.engine.plan._matmul_rate", lambda: 1e9)  # is timed, and nothing here needs it
         monkeypatch.setattr("experiments.tuning.study.Study.claim", lambda study: nullcontext())
         logging.getLogger("hydra").setLevel(logging.WARNING)  # else hydra works out all that it could print
@@ -102,13 +97,3 @@ def _is(argument: Any, text: str) -> bool:
         listed = text.strip("[]").split(",")
         return {str(item) for item in argument} <= set(listed) or listed == [str(len(argument))]
     return same(None if text == "null" else text, argument)
-
-
-@cache
-def _composed(name: str, overrides: tuple[str, ...]) -> DictConfig:
-    return hydra.compose(name, overrides=list(overrides))
-
-
-def _remembered(name: str, overrides: list[str]) -> DictConfig:
-    """hydra's compose, of the same words once: it is most of the time of a refusal, and always the same."""
-    return copy.deepcopy(_composed(name, tuple(overrides)))

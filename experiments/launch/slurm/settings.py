@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, OverrideParseException
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from experiments.config.compose import CONF
-from experiments.config.overrides import LAUNCHER, refuse_reaching, unreadable
+from experiments.config.compose import apply, first_line, parse
+from experiments.config.groups import LAUNCHER, config_of
 from experiments.launch.sweep import register_resolvers
 from experiments.util.errors import UserError, nearest
 
@@ -31,22 +29,14 @@ def slurm_settings(overrides: Sequence[str], words: Sequence[str]) -> dict[str, 
     register_resolvers()
     chosen = [word for word in overrides if word.partition("=")[0] in GROUPS]
     try:
-        for word in OverridesParser.create().parse_overrides(list(words)):
-            refuse_reaching(word)
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            known = _compose([*chosen, f"{LAUNCHER}=slurm"])
-            for word in words:
-                _check_key(word.lstrip("+~").partition("=")[0], [f"{PREFIX}{key}" for key in known])
-            return _compose([*chosen, f"{LAUNCHER}=slurm", *(f"++{word.lstrip('+')}" for word in words)])
-    except OverrideParseException as error:
-        raise UserError(unreadable(error.override or "")) from None
+        config = config_of(*chosen, f"{LAUNCHER}=slurm", launcher=True)
+        for override in parse(words):
+            _check_key(override.key_or_group, [f"{PREFIX}{key}" for key in config.hydra.launcher])
+        for override in parse([f"++{word.lstrip('+')}" for word in words]):
+            apply(override, config)
+        return OmegaConf.to_container(config.hydra.launcher, resolve=True)  # type: ignore[return-value]
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(str(error).strip().splitlines()[0]) from None
-
-
-def _compose(overrides: list[str]) -> dict[str, Any]:
-    config = compose("train", overrides=overrides, return_hydra_config=True)
-    return OmegaConf.to_container(config.hydra.launcher, resolve=True)  # type: ignore[return-value]
+        raise UserError(first_line(error)) from None
 
 
 def _check_key(key: str, known: Sequence[str]) -> None:

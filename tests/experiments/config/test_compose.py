@@ -8,12 +8,16 @@ import time
 from pathlib import Path
 
 import pytest
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
 
-from experiments.config import check_overrides, compose, compose_row, identity, run_directory, scientific
+from experiments.config import check_overrides, compose, compose_row, groups, identity, run_directory, scientific
+from experiments.config.compose import apply, read_words
+from experiments.config.groups import CONF
 from experiments.util.errors import UserError
 from tests import entry_points
 
-ENCODINGS = sorted(path.stem for path in (Path(__file__).parents[3] / "conf" / "encoding").glob("*.yaml"))
+ENCODINGS = groups.options_of("encoding")
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +96,34 @@ def test_sweeps_are_checked_without_being_run() -> None:
     check_overrides(["encoding=glob(lrpe_*)", "seed=1,2,3", "recipe.learning_rate=1e-3,2e-3", "hydra/launcher=joblib"])
     with pytest.raises(UserError, match="matches none"):
         check_overrides(["encoding=glob(rlpe_*)"])
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["encoding=spe", "protocol=published", "seed=3"],
+        ["experiment=glue", "task=rte", "recipe.learning_rate=1e-3", "recipe.adam_betas=[0.8,0.9]"],
+        ["+encoding.options.new={a: 1}", "~encoding.options.projection", "recipe.max_update=null", "tracker.project='a b'"],
+        ["+engine.fairseq.common.fp16=true", "attention.feature_map_options={}", "seed=1", "seed=2"],
+    ],
+)
+def test_keys_that_are_set_in_the_groups_config_are_as_hydra_sets_them(overrides: list[str]) -> None:
+    config, keys = read_words(overrides, sweeping=False)
+    for override in keys:
+        apply(override, config)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        assert config == hydra_compose("train", overrides=overrides)
+
+
+def test_a_run_is_composed_once_and_runs_that_differ_in_keys_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    composed: list[str] = []
+    original = groups.compose
+    monkeypatch.setattr(groups, "compose", lambda *words, **named: composed.append("") or original(*words, **named))
+    groups._compose.cache_clear()
+    for seed in (1, 2):
+        compose(["encoding=rope", f"seed={seed}", f"recipe.learning_rate={seed}e-3"])
+        assert len(composed) == 1
+    assert compose(["encoding=rope"]).seed == 1
 
 
 PROTOCOLS = {

@@ -22,6 +22,7 @@ from experiments.launch import sweep
 from experiments.runs import scan
 from experiments.runs.locks import InUse
 from experiments.runs.records import RunFolder
+from experiments.util import log
 from experiments.util.errors import UserError
 from experiments.util.files import write_atomically
 from tests.experiments.conftest import ROOT, TINY, environment, run_train
@@ -67,7 +68,7 @@ def test_in_a_sweep_a_failure_is_noted_and_the_next_run_begins(
     monkeypatch.setattr(train, "run", run)
     monkeypatch.setattr(sweep, "in_sweep", lambda: True)
     monkeypatch.setattr(sweep, "note_failure", lambda *note: notes.append(note))
-    train._hydra_main.__wrapped__(OmegaConf.create())
+    train.train_one(OmegaConf.create)
     assert notes == noted
 
 
@@ -78,7 +79,7 @@ def test_a_run_that_another_process_trains_is_no_failure_of_the_sweep(
     monkeypatch.setattr(sweep, "in_sweep", lambda: True)
     monkeypatch.setattr(sweep, "_note", lambda name, **content: noted.append(name))
     noted: list[str] = []
-    train._hydra_main.__wrapped__(OmegaConf.create())
+    train.train_one(OmegaConf.create)
     assert noted == [sweep.ELSEWHERE]
     said = f"{tmp_path / 'seed1'} is in use by process 7 on here; the sweep goes on, and waits for it at its end\n"
     assert capsys.readouterr().err == said
@@ -88,6 +89,7 @@ def test_a_run_that_another_process_trains_is_no_failure_of_the_sweep(
 def test_at_its_end_a_sweep_waits_for_the_runs_that_others_train(
     status: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    log.set_up()
     run = RunFolder(tmp_path / "seed1")
     taken = threading.Event()
 
@@ -115,7 +117,7 @@ def test_a_signal_ends_the_whole_sweep_and_a_single_run_has_its_exit_code(monkey
         monkeypatch.setattr(train, "run", lambda config, code=code: code)
         monkeypatch.setattr(sweep, "in_sweep", lambda in_sweep=in_sweep: in_sweep)
         with pytest.raises(SystemExit) as stop:
-            train._hydra_main.__wrapped__(OmegaConf.create())
+            train.train_one(OmegaConf.create)
         assert stop.value.code == code
 
 
