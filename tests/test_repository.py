@@ -44,9 +44,10 @@ def _python(root: Path, *folders: str) -> list[Path]:
 def _imports(path: Path) -> set[str]:
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}: imports here are absolute"
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        elif isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module)
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return names
@@ -64,12 +65,22 @@ def test_imports_flow_one_way(root: Path) -> None:
         assert not {name for name in _imports(path) if name.partition(".")[0] in OWN - {"lrpe"}}, path
     for path in _python(root, "data_prep"):
         assert not {name for name in _imports(path) if name.partition(".")[0] in OWN - {"data_prep"}}, path
-    commands = {f"experiments.{path.stem}" for path in (root / "experiments").glob("[a-z]*.py")}
     for path in _python(root, "experiments"):
-        outside = "experiments/engine" not in path.as_posix()
-        assert not (_imports(path) & commands), f"{path} imports a command"
-        if outside:
+        if "experiments/engine" not in path.as_posix():
             assert not {name for name in _imports(path) if name.partition(".")[0] == "fairseq"}, path
+
+
+def test_nothing_imports_a_command_and_the_engine_no_commands_package(root: Path) -> None:
+    modules = {f"experiments.{path.stem}" for path in (root / "experiments").glob("[a-z]*.py")}
+    packages = {f"experiments.{path.parent.name}" for path in (root / "experiments").glob("*/__main__.py")}
+    commands = modules | {f"{package}.__main__" for package in packages}
+    above = packages - {"experiments.runs"} | {"experiments.tables", "experiments.tuning"}  # the run store is a library
+    assert {"experiments.train", "experiments.figures.__main__"} <= commands
+    for path in _python(root, "experiments", "hydra_plugins"):
+        imported = _imports(path)
+        assert not (imported & commands), f"{path} imports a command"
+        if "experiments/engine" in path.as_posix():
+            assert not {name for name in imported if name.startswith(tuple(above))}, f"{path} imports a command's"
 
 
 def test_declared_dependencies_are_those_imported(root: Path) -> None:

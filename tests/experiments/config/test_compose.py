@@ -103,7 +103,7 @@ def test_sweeps_are_checked_without_being_run() -> None:
     [
         ["encoding=spe", "protocol=published", "seed=3"],
         ["experiment=glue", "task=rte", "recipe.learning_rate=1e-3", "recipe.adam_betas=[0.8,0.9]"],
-        ["+encoding.options.new={a: 1}", "~encoding.options.projection", "recipe.max_update=null", "tracker.project='a b'"],
+        ["+encoding.options.new={a: 1}", "~encoding.options.projection", "recipe.max_update=null", "seed=3"],
         ["+engine.fairseq.common.fp16=true", "attention.feature_map_options={}", "seed=1", "seed=2"],
     ],
 )
