@@ -1,4 +1,4 @@
-"""docs/add-a-data-set.md and docs/add-a-table.md, carried out as they stand."""
+"""docs/add-a-data-set.md, docs/add-a-table.md and docs/add-a-family.md, carried out as they stand."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from data_prep.api import prepare
 from tests import walkthrough
-from tests.experiments.conftest import SMALL, environment, only_run
+from tests.experiments.conftest import SMALL, environment, only_run, write_corpus
 
 SHORTER = [word for word in SMALL if not word.startswith(("recipe.max_update", "recipe.warmup_updates"))]
 
@@ -37,6 +38,23 @@ def test_the_new_data_set_is_prepared_and_trained_by_the_commands(root: Path, tm
     record = json.loads((folder / "record.json").read_text())
     assert record["status"] == "finished"
     assert record["manifest"]["data"]["name"] == "books"
+
+
+def test_the_new_family_is_trained_and_evaluated_by_the_commands(root: Path, tmp_path: Path) -> None:
+    data, results = tmp_path / "data", tmp_path / "results"
+    prepare("wikitext2", out=data, source=write_corpus(data / "source"), allow_other_counts=True)
+    page = (root / "docs" / "add-a-family.md").read_text(encoding="utf-8")
+    checkout = walkthrough.copy_with(page, root, tmp_path / "checkout")
+    train, evaluate = walkthrough.commands(page)
+    run(checkout, [*train, *SHORTER, "recipe.tokens_per_sample=32"], data, results)
+    folder = only_run(results)
+    record = json.loads((folder / "record.json").read_text())
+    assert record["run"]["experiment"] == "copying"
+    assert record["status"] == "finished"
+    copied = record["metrics"]["test_copied"]
+    out = run(checkout, [word.replace("RUN", str(folder)) for word in evaluate], data, results)
+    assert f"test: copied {copied:.4f}" in out
+    assert 0 <= copied <= 100
 
 
 def test_the_new_table_is_trained_and_rendered_by_the_commands(root: Path, tmp_path: Path) -> None:

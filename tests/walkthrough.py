@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 _FENCED = r"```{language}\n(.*?)^```$"
-_WRITE = re.compile(r"^Write `([^`]+)`[^\n]*\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_WRITE = re.compile(r"^(?:[^\n]* )?Write `([^`]+)`[^\n]*\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _ADD = re.compile(r"^Add to `(\w+)` in `([^`]+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from experiments.config.schema import SCHEMAS
+from experiments.config.schema.common import permutes
 from experiments.util.errors import UserError
 from lrpe.encodings import ENCODINGS
 
@@ -58,7 +60,7 @@ def unread(plain: Mapping[str, Any]) -> dict[str, str]:
     encoding = ENCODINGS.get(plain["encoding"]["name"])
     if encoding is not None:
         given = {**encoding.options(), **plain["encoding"]["options"]}
-        if plain["experiment"]["name"] == "imagenet":
+        if SCHEMAS[plain["experiment"]["name"]].images:
             for option in plain["encoding"]["options"]:
                 probe = object()
                 if encoding.image_options({**given, option: probe}, axes="own")[option] is not probe:
@@ -70,22 +72,22 @@ def unread(plain: Mapping[str, Any]) -> dict[str, str]:
 
 def _unread_of_attention(plain: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     name, protocol, model, encoding = (plain[key] for key in ("experiment", "protocol", "model", "encoding"))
-    family, absolute = name["name"], protocol["absolute"]
+    family, absolute = SCHEMAS[name["name"]], protocol["absolute"]
     if plain["attention"]["name"] != "linear":
         for key in ("attention.feature_map", "attention.feature_map_options", "protocol.normalizer"):
             yield key, "attention=linear"
     if plain["attention"]["name"] != "linear" or protocol["normalizer"] != "denominator":
         for key in ("model.denominator_from", "model.denominator_eps"):
             yield key, "protocol.normalizer=denominator"
-    if absolute != "sinusoidal" or family == "imagenet":
+    if absolute != "sinusoidal" or family.images:
         yield "protocol.first_position", "protocol.absolute=sinusoidal of a language model"
     if absolute != "learned":
         yield "model.max_positions", "protocol.absolute=learned"
         yield "model.absolute_std", "protocol.absolute=learned"
-    if family in ("alm", "imagenet"):
+    if not family.padded:
         yield "protocol.mask_padding", "experiment=blm and experiment=glue, whose sequences are padded"
     known = ENCODINGS.get(encoding["name"])
-    if family != "imagenet":
+    if not family.images:
         yield "protocol.image_axes", "experiment=imagenet"
     elif known is not None and ("axes" not in known.options() or "axes" in encoding["options"]):
         yield "protocol.image_axes", "an encoding of two axes whose options do not name them"
@@ -106,7 +108,7 @@ def _unread_of_recipe(plain: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         )
     if plain.get("pretraining", {}).get("start") not in (None, "run"):
         yield "pretraining.recipe", "pretraining.start=run"
-    if plain["experiment"]["name"] != "imagenet":
+    if not SCHEMAS[plain["experiment"]["name"]].images:
         return
     for own, other in (
         ("epochs", "max_update"),
@@ -133,10 +135,10 @@ def _unread_of_recipe(plain: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def pass_matters(plain: Mapping[str, Any] | DictConfig) -> bool:
     """Whether a result depends on which samples share a forward pass: where padding, which follows from the longest of
     them, takes part in attention, and where SPE's codes run along the batch."""
-    family = plain["experiment"]["name"]
-    if family == "imagenet":  # images are of one size, and a pass of them is whole
+    family = SCHEMAS[plain["experiment"]["name"]]
+    if family.images:  # images are of one size, and a pass of them is whole
         return False
-    padded = family != "alm" and not plain["protocol"]["mask_padding"]
+    padded = family.padded and not plain["protocol"]["mask_padding"]
     return padded or plain["encoding"]["options"].get("axis") == "batch"
 
 
@@ -182,12 +184,6 @@ def refuse_without_effect(keys: Mapping[str, str]) -> None:
     """
     for key, reason in keys.items():
         raise UserError(f"'{key}' has no effect here: {reason}; leave it out")
-
-
-def permutes(encoding: Mapping[str, Any] | DictConfig) -> bool:
-    """Whether positions are powers of a permutation under the ``encoding`` of a config."""
-    known = ENCODINGS.get(encoding["name"])
-    return known is not None and known.permutes(encoding["options"])
 
 
 def _handed_on_to(composed: DictConfig) -> set[str]:

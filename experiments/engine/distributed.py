@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from omegaconf import DictConfig
 
+from experiments.config.schema import SCHEMAS
 from experiments.engine.tf32 import matrix_products
 from experiments.launch.ranks import read_ranks, rendezvous
 from experiments.util.errors import UserError
@@ -100,7 +101,7 @@ def attention_backend(config: DictConfig, cuda: bool) -> str:
         halves.get(config.recipe.precision, torch.float32),
         key_dim=head,
         value_dim=head,
-        causal=config.experiment.name == "alm",
+        causal=SCHEMAS[config.experiment.name].causal,
         compiling=config.engine.compile is True,
         in_memory=config.engine.compile is not True,
     )

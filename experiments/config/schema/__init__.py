@@ -1,15 +1,13 @@
-"""The schema of every family by the name of its experiment; one file a family."""
+"""The schema of every family by the name of its experiment: the ``SCHEMA`` of each module of this name here."""
 
 from __future__ import annotations
 
-from experiments.config.schema import alm, blm, glue, imagenet
+import importlib
+import pkgutil
+
 from experiments.config.schema.common import MAXIMUM, MINIMUM, Schema, check_common
 
 __all__ = ["MAXIMUM", "MINIMUM", "SCHEMAS", "Schema", "check_common"]
 
-SCHEMAS: dict[str, Schema] = {
-    "alm": alm.SCHEMA,
-    "blm": blm.SCHEMA,
-    "glue": glue.SCHEMA,
-    "imagenet": imagenet.SCHEMA,
-}
+_modules = {name: importlib.import_module(f"{__name__}.{name}") for _, name, _ in pkgutil.iter_modules(__path__)}
+SCHEMAS: dict[str, Schema] = {name: module.SCHEMA for name, module in _modules.items() if hasattr(module, "SCHEMA")}

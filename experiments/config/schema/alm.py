@@ -57,4 +57,5 @@ SCHEMA = Schema(
     },
     rates=(),
     check=check,
+    causal=True,
 )

@@ -70,4 +70,5 @@ SCHEMA = Schema(
     },
     rates=(),
     check=check,
+    padded=True,
 )

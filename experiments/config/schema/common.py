@@ -9,7 +9,6 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.config.effect import permutes
 from experiments.config.schema.sections import RunConfig, Schedule
 from experiments.tracking.names import check_name
 from experiments.util.errors import UserError, nearest
@@ -26,6 +25,10 @@ class Schema:
         minimum: smallest value of the family's own numbers; those of every family are in :data:`MINIMUM`.
         rates: the family's own rates, which are below 1.
         check: refuses combinations that cannot be, by :class:`experiments.util.errors.UserError`.
+        also: fields of the model's attention that ``model`` sets too.
+        causal: a token attends to those before it only.
+        padded: sequences of a batch are padded to one length.
+        images: positions have two dimensions.
     """
 
     config: type[RunConfig]
@@ -33,7 +36,10 @@ class Schema:
     minimum: Mapping[str, float]
     rates: tuple[str, ...]
     check: Callable[[DictConfig], None]
-    also: tuple[str, ...] = ()  # fields of the model's attention that ``model`` sets too
+    also: tuple[str, ...] = ()
+    causal: bool = False
+    padded: bool = False
+    images: bool = False
 
 
 # Smallest value of each number that has one; a key outside its range is refused before any work.
@@ -167,6 +173,12 @@ def check_choice(key: str, value: Any, choices: tuple[str, ...]) -> None:
     """
     if value not in choices:
         raise UserError(f"{key}={value}: expected one of {', '.join(choices)}{nearest(value, choices)}")
+
+
+def permutes(encoding: Mapping[str, Any] | DictConfig) -> bool:
+    """Whether positions are powers of a permutation under the ``encoding`` of a config."""
+    known = ENCODINGS.get(encoding["name"])
+    return known is not None and known.permutes(encoding["options"])
 
 
 def check_length(config: DictConfig, key: str, length: int) -> None:

@@ -101,4 +101,5 @@ SCHEMA = Schema(
     },
     rates=("recipe.head_dropout",),
     check=check,
+    padded=True,
 )

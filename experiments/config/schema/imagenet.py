@@ -132,4 +132,5 @@ SCHEMA = Schema(
     },
     rates=("recipe.average_decay", "recipe.label_smoothing"),
     check=check,
+    images=True,
 )

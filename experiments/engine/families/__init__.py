@@ -1,25 +1,23 @@
-"""The experiment families by the name of their experiment; one package a family."""
+"""The experiment families by the name of their experiment; every module and package here is imported, and registers its
+family."""
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from pathlib import Path
 
 from omegaconf import DictConfig
 
-from experiments.engine.families.alm import AutoregressiveLM
-from experiments.engine.families.base import Counting, Family
-from experiments.engine.families.blm import BidirectionalLM
-from experiments.engine.families.glue import SentenceClassification
-from experiments.engine.families.imagenet import ImageClassification
+from experiments.engine.families.base import REGISTERED, Counting, Family
 from experiments.engine.loading import read_config
 from experiments.util.errors import UserError
 
 __all__ = ["FAMILIES", "Counting", "Family", "family_of", "family_of_checkpoint"]
 
-FAMILIES: dict[str, Family] = {
-    family.name: family
-    for family in (AutoregressiveLM(), BidirectionalLM(), SentenceClassification(), ImageClassification())
-}
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+FAMILIES: dict[str, Family] = {name: kind() for name, kind in sorted(REGISTERED.items())}
 
 
 def family_of(config: DictConfig) -> Family:

@@ -16,6 +16,7 @@ from experiments.engine import checkpoints
 from experiments.engine.distributed import DistributedContext
 from lrpe.encodings.parts.permutation import Permutation
 
+REGISTERED: dict[str, type[Family]] = {}
 PROBE_WORDS = 64  # a probe's vocabulary: its output layer is not what is probed
 
 
@@ -80,7 +81,8 @@ class Probe:
 class Family(ABC):
     """One family of experiments on fairseq: how its config becomes fairseq's, and how its result is measured.
 
-    A family is one package in ``experiments/engine/families/``; importing it registers its parts with fairseq.
+    A family is one module or package in ``experiments/engine/families/``; importing it registers its parts with
+    fairseq, and its class in :data:`REGISTERED`.
     """
 
     name: ClassVar[str]
@@ -90,6 +92,9 @@ class Family(ABC):
     best_metric: ClassVar[str] = "loss"
     maximise: ClassVar[bool] = False
     samples_on_cpu: ClassVar[int] = 8  # in a pass, where engine.samples_per_device=auto
+
+    def __init_subclass__(cls) -> None:
+        REGISTERED[cls.name] = cls
 
     @abstractmethod
     def task(self, config: DictConfig) -> dict[str, Any]:
