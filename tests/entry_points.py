@@ -61,6 +61,7 @@ def run(
 
 def _main(module: str, words: list[str], folder: str, env: dict[str, str], out: str, error: str) -> None:
     os.setpgid(0, 0)
+    multiprocessing.set_start_method(None, force=True)  # the platform's, as in a new interpreter
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(env)

@@ -174,6 +174,7 @@ def test_killed_and_restarted_equals_unbroken(results: Path, data: Path, tmp_pat
     assert record_of(broken)["metrics"] == record_of(unbroken)["metrics"]
 
 
+@pytest.mark.slow  # as every family does, by the same engine
 def test_two_processes_equal_one(results: Path, data: Path, tmp_path: Path) -> None:
     start = only_run(results, "blm") / "checkpoints" / "checkpoint_best.pt"
     words = [*TINY_GLUE, ENCODING, "task=cola", "pretraining.start=checkpoint", f"pretraining.checkpoint={start}"]

@@ -36,7 +36,7 @@ from experiments.util.errors import UserError
 from tests.experiments.conftest import ROOT, TINY, environment
 from tests.experiments.launch.slurm.stand_in import StandIn
 
-LONG = ["recipe.max_update=200", "recipe.validate_interval_updates=100"]
+LONG = ["recipe.max_update=100", "recipe.validate_interval_updates=50"]
 RATE = "recipe.learning_rate=log(1e-4,1e-1)"
 
 
