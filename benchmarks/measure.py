@@ -29,8 +29,8 @@ def compare(
         warm: calls of each before the clock starts.
 
     Returns:
-        Plain data: a row a case with the median, quartiles (seconds) and the median of the rounds' ratios, of wall time
-        and of processor time, which other work on the machine disturbs less.
+        Plain data: one row per case with the median, quartiles (seconds) and the median of the rounds' ratios, of wall
+        time and of processor time, which other work on the machine disturbs less.
     """
     for case in cases.values():
         for _ in range(warm):

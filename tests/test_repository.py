@@ -32,7 +32,8 @@ BRITISH = re.compile(
 )
 RETIRED = re.compile(
     r"\b(?:reflect_and_turn|turn_back|samples_a_pass|samples_an_update|updates_an_epoch|a person has to mend"
-    r"|DESIGN section|RECIPE \d)\b"
+    r"|DESIGN section|RECIPE \d|[Ww]hoever|microseconds a"
+    r"|a (?:line|row|folder) an? (?:row|layer|image|class|case|run|file))\b"
 )
 
 

@@ -1,6 +1,6 @@
 """The lease of a lock: a file that names its holder, and that a heartbeat keeps fresh.
 
-No host's clock is compared with another's: whoever wants the lock watches the lease.
+No host's clock is compared with another's: a process that wants the lock watches the lease.
 """
 
 from __future__ import annotations

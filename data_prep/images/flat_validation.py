@@ -2,8 +2,8 @@
 
 Formats of the mapping file, told apart by their first line:
 
-- ``ILSVRC2012_val_00000001.JPEG n01751748`` or ``... 65`` (number of the class in the order of wnids): a line an image
-- ``n01751748``: a line an image, in the order of the file names
+- ``ILSVRC2012_val_00000001.JPEG n01751748`` or ``... 65`` (number of the class by sorted wnid): one line per image
+- ``n01751748``: one line per image, in the order of the file names
 - ``ImageId,PredictionString`` and lines such as ``ILSVRC2012_val_00048981,n03995372 85 1 499 272``: Kaggle's
 - ``490``: the development kit's ``ILSVRC2012_validation_ground_truth.txt``, numbers of its own, which ``meta.mat``
   beside it explains

@@ -26,7 +26,7 @@ NO_IMAGES = ("Thumbs.db", "desktop.ini")  # what desktops leave behind; names wi
 
 
 class ImageFolder:
-    """One folder a class below a folder a split; classes are numbered in the order of their names.
+    """One folder per class below one folder per split; classes are numbered in the order of their names.
 
     Args:
         root: holds ``train`` and ``val`` (or valid, validation, test).

@@ -1,4 +1,4 @@
-"""What an override may not reach, whoever wrote it: a person, a table's description, a sweep's server.
+"""What no override may reach, wherever it comes from: a person, a table's description, a sweep's server.
 
 hydra calls whatever a ``_target_`` names, reads configs from any folder, and puts any environment variable into a
 value. An override of ours chooses numbers and names; code is chosen by what lies in ``conf/``.

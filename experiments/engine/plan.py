@@ -167,7 +167,7 @@ def _seconds_per_update(config: DictConfig, parameters: int, counting: Counting,
 
 
 def _matmul_rate() -> float:
-    """Floating-point operations a second of a float32 matrix product on the device at hand."""
+    """Floating-point operations per second of a float32 matrix product on the device at hand."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     left, right = (torch.randn(512, 512, device=device) for _ in range(2))
     fastest, started = float("inf"), time.perf_counter()

@@ -176,8 +176,8 @@ def _train(
             check_reserve(runs.path)
             runs.append(row)
             tracker.check()
-            if complaint := watch.complaint(row):
-                LOGGER.warning(complaint)
+            if warning := watch.warning(row):
+                LOGGER.warning(warning)
 
         progress.record = record
         stack.enter_context(stopping.on_signals())

@@ -1,4 +1,4 @@
-"""Figures of runs, from records and checkpoints only (``python -m experiments.figures --help``), one a file."""
+"""Figures of runs, from records and checkpoints only (``python -m experiments.figures --help``), one per file."""
 
 from experiments.figures.curves import Curve, Series, curve_of, draw_training_curves
 from experiments.figures.style import COLORS, STYLES

@@ -70,7 +70,7 @@ def encoding_settings(names: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def draw_cost(costs: Costs, stem: Path, title: str, looks: Mapping[str, int]) -> list[Path]:
-    """Write ``<stem>.png`` and ``.pdf``: microseconds a token against length; ``looks`` are places in the palette."""
+    """Write ``<stem>.png`` and ``.pdf``: microseconds per token against length; ``looks`` are places in the palette."""
     with style.new_figure(6.4, 4.4) as figure:
         axes = figure.subplots()
         for label, values in costs.items():
@@ -81,7 +81,7 @@ def draw_cost(costs: Costs, stem: Path, title: str, looks: Mapping[str, int]) ->
             axes.plot(list(values), microseconds, **look, marker="o", markersize=4, label=style.literal(label))
         style.length_axis(axes, sorted({length for values in costs.values() for length in values}))
         style.log_scale(axes)
-        axes.set(xlabel="tokens in a sequence", ylabel="microseconds a token")
+        axes.set(xlabel="tokens in a sequence", ylabel="microseconds per token")
         style.clean(axes)
         axes.legend(frameon=False, fontsize="small")
         axes.set_title(style.literal(title), fontsize="medium")

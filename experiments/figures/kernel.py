@@ -1,4 +1,4 @@
-"""Heat map of the positional kernel W_(t-s) of each encoding as trained, a row a layer."""
+"""Heat map of the positional kernel W_(t-s) of each encoding as trained, one row per layer."""
 
 from __future__ import annotations
 

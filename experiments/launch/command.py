@@ -1,4 +1,4 @@
-"""The command that makes a run once more, for its record."""
+"""The command that repeats a run, for its record."""
 
 from __future__ import annotations
 

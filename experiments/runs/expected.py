@@ -51,7 +51,7 @@ class Watch:
         if entry.get("identity") == identity and entry.get("seed") == config.seed:
             self._losses = {split: entry[split] for split in ("train", "valid")}
 
-    def complaint(self, row: Mapping[str, Any]) -> str | None:
+    def warning(self, row: Mapping[str, Any]) -> str | None:
         """What is wrong with a row, or None."""
         expected = self._losses.get(row["split"], {}).get(row["update"])
         if expected is None or abs(row["loss"] - expected) <= TOLERANCE:

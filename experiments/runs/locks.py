@@ -11,7 +11,7 @@ from data_prep.core.locks import Held, locked
 from experiments.util.errors import UserError
 
 LOGGER = logging.getLogger(__name__)
-PATIENCE_SECONDS = 1.0  # a look at a lock takes it for a moment; whoever wants to hold it outlasts that
+PATIENCE_SECONDS = 1.0  # a look at a lock takes it for a moment; a process that wants to hold it waits longer
 
 
 class InUse(UserError):

@@ -25,7 +25,7 @@ def state(run: StoredRun) -> Text:
 
 
 def headline(metrics: Mapping[str, Any]) -> tuple[str, float] | None:
-    """The metric that sums a run up: one that is no loss before a loss, of the test before the validation split."""
+    """The metric that sums a run up: a metric before a loss, the test split before the validation split."""
     known = {
         name: value
         for name, value in metrics.items()

@@ -61,7 +61,7 @@ def _check(key: str, wanted: Sequence[str], runs: Sequence[StoredRun]) -> None:
     if key == "status":
         known = set(STATES)
     else:
-        from experiments.config.groups import options_of  # torch, which whoever only reads a store does not need
+        from experiments.config.groups import options_of  # torch, which reading a store does not need
 
         known = {run.keys[key] for run in runs} | set(options_of(key))
     for word in wanted:

@@ -56,7 +56,7 @@ def is_animated(console: Console) -> bool:
 
 @contextmanager
 def shown_progress(tasks: Sequence[Task], console: Console) -> Iterator[Callable[[str], None]]:
-    """Show the progress of ``tasks`` until the context ends, and give what says a line meanwhile."""
+    """Show the progress of ``tasks`` until the context ends, and give the function that prints a line meanwhile."""
     display = _Bars(tasks, console) if is_animated(console) else _Lines(tasks, console)
     ended = threading.Event()
 

@@ -12,7 +12,7 @@ from experiments.tables.sheet import Grid, Sheet, Text
 
 
 def print_grid(grid: Grid, console: Console) -> None:
-    """The tables alone, a line a row; where the terminal is narrower, it breaks the lines and no number is cut."""
+    """The tables alone, one line per row; where the terminal is narrower, it breaks the lines and no number is cut."""
     _print(grid, console)
     for note in grid.footnotes:
         console.print(Styled(note))

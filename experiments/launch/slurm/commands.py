@@ -62,7 +62,7 @@ def refusal(message: str) -> str:
 
 
 def states(jobs: Iterable[str]) -> dict[str, State]:
-    """The states of array jobs (``12_0``) that SLURM knows, whoever's they are; those that ended minutes ago too.
+    """The states of array jobs (``12_0``) that SLURM knows, of all users; those that ended minutes ago too.
 
     Raises:
         NoAnswer: squeue fails for another reason than not knowing the jobs.

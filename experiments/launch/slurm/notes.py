@@ -1,4 +1,4 @@
-"""Which job does a task: a note that whoever wants the same task reads before submitting it again."""
+"""Which job does a task: a note that is read before the same task is submitted again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Notes:
         self.logs = self.folder / "logs"
 
     def lock(self) -> AbstractContextManager[None]:
-        """Held by whoever reads notes and submits what has none; others wait, so that no task gets two jobs."""
+        """Held while notes are read and jobs submitted for tasks without one, so that no task gets two jobs."""
         return hold(self.folder / "submit", wait=True)
 
     def read(self, label: str) -> Note | None:

@@ -1,4 +1,4 @@
-"""``hydra/launcher=slurm``: the runs of a sweep as one array of SLURM, which it waits for, whoever submitted it."""
+"""``hydra/launcher=slurm``: the runs of a sweep as one array of SLURM, submitted, or waited for if queued already."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ typedef struct {
     int64_t block, blocks, threads;       /* block: positions of one */
     int64_t pairs, transposed;            /* transposed: positions before heads in memory */
     rows x, phase, unit, result, grad;        /* grad: of the result */
-    rows angle_sum;                           /* one of dim values a row, see product */
+    rows angle_sum;                           /* dim values per row, see product */
     rows unit_sum;                            /* position: the block's number */
 } problem;
 

@@ -3,7 +3,7 @@
 The sequence is cut into segments, each of them walked through chunk by chunk by one program with the state in
 registers. Where batch x heads fill the card there is one segment: one launch, 8 d bytes per token and head in bfloat16.
 Else each segment's sum of k v^T is formed first, in parallel, and every program adds up those before its own: 4 d bytes
-more (key and value are read twice) and one state a segment, instead of the 4 d^2 / C bytes a token that a state for
+more (key and value are read twice) and one state per segment, instead of the 4 d^2 / C bytes per token that a state for
 every chunk of C would cost.
 """
 

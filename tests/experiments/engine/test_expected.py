@@ -71,7 +71,7 @@ def test_a_run_that_differs_is_told(pydoc: Path, monkeypatch: pytest.MonkeyPatch
     content = {"encodings": {"none": {"identity": identity(config), "seed": 1, "train": {}, "valid": {100: 5.0}}}}
     monkeypatch.setattr("experiments.runs.expected.load_expected", lambda experiment, profile: content)
     watch = Watch(config, identity(config))
-    assert watch.complaint(same) is None
-    assert watch.complaint({**same, "update": 101, "loss": 9.0}) is None
-    assert "computes something else" in (watch.complaint({**same, "loss": 5.2}) or "")
-    assert Watch(compose(["encoding=none", "seed=2"]), identity(config)).complaint({**same, "loss": 9.0}) is None
+    assert watch.warning(same) is None
+    assert watch.warning({**same, "update": 101, "loss": 9.0}) is None
+    assert "computes something else" in (watch.warning({**same, "loss": 5.2}) or "")
+    assert Watch(compose(["encoding=none", "seed=2"]), identity(config)).warning({**same, "loss": 9.0}) is None

@@ -14,7 +14,7 @@ class LRPECrossEntropy(CrossEntropyCriterion):
     """-sum over targets of log p(target), in nats, by :meth:`lrpe.models.DecoderLM.loss`; metrics are fairseq's."""
 
     def forward(self, model: Any, sample: dict[str, Any], reduce: bool = True) -> tuple[Tensor, int, dict[str, Any]]:
-        if not reduce:  # one loss a token
+        if not reduce:  # one loss per token
             return super().forward(model, sample, reduce)
         target = sample["target"]
         loss, _ = model(**sample["net_input"], loss_targets=target)

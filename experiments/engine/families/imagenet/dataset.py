@@ -85,8 +85,8 @@ class TrainingImages(Images):
     """Epochs of whole updates: sample epoch * len + p is the p-th image of that epoch's order.
 
     The epoch is a part of the number because a loader's processes may have started before fairseq names the epoch.
-    Every draw belongs to (seed, epoch, p), so that a sample is the same whoever loads it. Images that fill no whole
-    update are left for other epochs, as in DeiT.
+    Every draw belongs to (seed, epoch, p), so that a sample is the same in every process that loads it.
+    Images that fill no whole update are left for other epochs, as in DeiT.
 
     Args:
         split: the images.

@@ -1,4 +1,4 @@
-"""Random draws that belong to a sample, whoever makes them: any process, any device, before or after others."""
+"""Random draws that belong to a sample: the same in any process, on any device, in any order."""
 
 from __future__ import annotations
 
