@@ -78,6 +78,7 @@ def _main(module: str, words: list[str], folder: str, env: dict[str, str], out: 
         sys.path.insert(0, "")
     logging.root.handlers.clear()  # a preloaded package's own set-up, which a new interpreter has not yet seen
     logging.root.setLevel(logging.WARNING)
+    sys.modules.pop(module, None)  # another test's preloading may have imported the command
     sys.argv = [module, *words]
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)

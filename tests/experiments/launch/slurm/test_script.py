@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.config.compose import CONF
-from experiments.launch.slurm import settings as settings_module
+from experiments.config import groups
+from experiments.config.groups import CONF
 from experiments.launch.slurm.commands import seconds_of, shown
 from experiments.launch.slurm.script import batch_script, sbatch_options
 from experiments.launch.slurm.settings import slurm_settings
@@ -68,7 +68,8 @@ def test_what_a_site_needs_is_in_a_file_of_its_own_and_a_word_changes_it(
     conf = shutil.copytree(CONF, tmp_path / "conf")
     (conf / "local").mkdir(exist_ok=True)
     (conf / "local" / "slurm.yaml").write_text("partition: a100\naccount: lab\nadditional_parameters: {nice: 5}\n")
-    monkeypatch.setattr(settings_module, "CONF", conf)
+    monkeypatch.setattr(groups, "CONF", conf)
+    monkeypatch.setattr(groups, "_compose", groups._compose.__wrapped__)  # nothing of another folder's is kept
     options = sbatch_options(slurm_settings(["profile=small"], ["hydra.launcher.partition=h100"]))
     assert {"--partition=h100", "--account=lab", "--nice=5", "--gpus-per-node=1"} <= set(options)
 
