@@ -23,7 +23,7 @@ def pydoc(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.mark.parametrize("encoding", ["none", "lrpe_unitary"])
+@pytest.mark.parametrize("encoding", [pytest.param("none", marks=pytest.mark.slow), "lrpe_unitary"])
 def test_the_first_updates_of_the_demo_are_as_expected(encoding: str, pydoc: Path, tmp_path: Path) -> None:
     expected = load_expected("alm", "demo")
     overrides = [f"encoding={encoding}", "profile=demo", "recipe.max_update=40", "tracker=disabled", "engine.threads=1"]

@@ -164,6 +164,7 @@ def test_pairs_are_divided_and_cut(data: Path) -> None:
     assert (tokens[0], tokens[-1], len(tokens)) == (words.bos(), words.eos(), 9)
 
 
+@pytest.mark.slow  # tests/faults kills every family at other moments
 def test_killed_and_restarted_equals_unbroken(results: Path, data: Path, tmp_path: Path) -> None:
     words = [*TINY_GLUE, ENCODING, "task=rte"]
     kill_at(6, data, tmp_path, words, experiment="glue")

@@ -46,7 +46,13 @@ def test_a_killed_run_goes_on_where_its_checkpoint_was(server: WandbServer, tmp_
     assert_equal(server, folder)
 
 
-@pytest.mark.parametrize(("fault", "why"), [("killed", "wandb failed"), ("stopped", "wandb cannot be reached")])
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        ("killed", "wandb failed"),
+        pytest.param("stopped", "wandb cannot be reached", marks=pytest.mark.slow),  # wandb waits half a minute
+    ],
+)
 def test_a_service_that_is_lost_is_said_once(
     fault: str, why: str, server: WandbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
