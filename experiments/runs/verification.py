@@ -67,7 +67,8 @@ def _checksum(record: Mapping[str, Any]) -> Iterator[str]:
 
 def _place(run: StoredRun, record: Record) -> Iterator[str]:
     named = record["run"]
-    expected = (named["experiment"], f"{named['encoding']}-{named['identity']}", f"seed{named['seed']}")
+    task = f"-{named['task']}" if named.get("task") else ""
+    expected = (named["experiment"], f"{named['encoding']}{task}-{named['identity']}", f"seed{named['seed']}")
     if run.folder.absolute().parts[-3:] != expected:
         yield f"record.json is of {'/'.join(expected)}, but lies in {'/'.join(run.folder.absolute().parts[-3:])}"
 

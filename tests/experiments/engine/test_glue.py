@@ -22,6 +22,8 @@ from experiments.engine.families.glue.prediction import predict
 from experiments.engine.families.glue.pretrained import compare
 from experiments.engine.families.glue.task import LRPESentencePredictionTask
 from experiments.engine.translate import fairseq_config
+from experiments.runs.store import scan
+from experiments.runs.verification import problems
 from experiments.submission import collect
 from experiments.util.errors import UserError
 from tests.experiments.conftest import TINY_BLM, TINY_GLUE, WORDS, only_run, run_module
@@ -107,6 +109,11 @@ def test_a_pretraining_can_be_trained_alone_and_is_the_same_run(results: Path, d
     refused = run_module("experiments.pretrain", data, tmp_path, "experiment=alm", check=False)
     assert refused.returncode == 2
     assert "this run starts from no other; use experiments.train" in refused.stderr
+
+
+def test_every_run_is_found_where_its_record_says(results: Path) -> None:
+    assert [run.keys["experiment"] for run in scan(results)] == ["blm", "glue"]
+    assert [problem for run in scan(results) for problem in problems(run)] == []
 
 
 def test_metrics_are_those_of_the_best_checkpoint(results: Path) -> None:
