@@ -67,19 +67,26 @@ def digest(part: Mapping[str, Any]) -> str:
 
 
 def run_directory(config: DictConfig) -> Path:
-    """``<results>/runs/<experiment>/<encoding>-<identity>/seed<k>``, the task (if any) before the identity."""
-    task = f"-{config.task.name}" if "task" in config else ""
-    name = f"{config.encoding.label}{task}-{identity(config)}"
-    return Path(config.paths.results) / "runs" / config.experiment.name / name / f"seed{config.seed}"
+    """Where a run lies: ``<results>/runs/`` and :func:`run_place`."""
+    return _directory(config, identity(config))
 
 
 def open_run_directory(config: DictConfig) -> Path:
     """:func:`run_directory` where the data is not there: the last part of the name is not the run's identity, and only
     tells configs apart."""
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    task = f"-{config.task.name}" if "task" in config else ""
-    name = f"{config.encoding.label}{task}-open-{digest(scientific_part(plain, ''))}"
-    return Path(config.paths.results) / "runs" / config.experiment.name / name / f"seed{config.seed}"
+    return _directory(config, f"open-{digest(scientific_part(plain, ''))}")
+
+
+def run_place(experiment: str, encoding: str, task: str | None, identity: str, seed: int) -> tuple[str, str, str]:
+    """``<experiment>/<encoding>-<task>-<identity>/seed<k>`` below ``runs``, without the task where there is none."""
+    return experiment, "-".join(filter(None, (encoding, task, identity))), f"seed{seed}"
+
+
+def _directory(config: DictConfig, identity: str) -> Path:
+    task = config.task.name if "task" in config else None
+    place = run_place(config.experiment.name, config.encoding.label, task, identity, config.seed)
+    return Path(config.paths.results, "runs", *place)
 
 
 def pretraining_identity(config: DictConfig) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from experiments.config import recorded_identity
+from experiments.config.identity import recorded_identity, run_place
 from experiments.runs.records import Record
 from experiments.runs.selection import Selection
 from experiments.runs.store import StoredRun
@@ -67,8 +67,7 @@ def _checksum(record: Mapping[str, Any]) -> Iterator[str]:
 
 def _place(run: StoredRun, record: Record) -> Iterator[str]:
     named = record["run"]
-    task = f"-{named['task']}" if named.get("task") else ""
-    expected = (named["experiment"], f"{named['encoding']}{task}-{named['identity']}", f"seed{named['seed']}")
+    expected = run_place(*(named.get(key) for key in ("experiment", "encoding", "task", "identity", "seed")))
     if run.folder.absolute().parts[-3:] != expected:
         yield f"record.json is of {'/'.join(expected)}, but lies in {'/'.join(run.folder.absolute().parts[-3:])}"
 
