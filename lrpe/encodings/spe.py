@@ -175,21 +175,25 @@ class SPE(Encoding):
 
     def _plan_for(self, x: Tensor, positions: Tensor | None, offset: int) -> Plan:
         resolved = self._resolve(x, positions, offset)
-        consecutive = self.ndim == 1 and (positions is None or self.axis == "batch")
-        return self._plan(resolved, compute_dtype(x.dtype), consecutive=consecutive)
+        known = {
+            "consecutive": self.ndim == 1 and (positions is None or self.axis == "batch"),
+            # A grid's coordinates lie closer together than it has cells.
+            "dense": self.ndim > 1 and resolved.shape[0] == 1 and torch.compiler.is_compiling(),
+        }
+        return self._plan(resolved, compute_dtype(x.dtype), **known)
 
-    def _plan(self, positions: Tensor, dtype: torch.dtype, *, consecutive: bool = False) -> Plan:
-        plan = self._plan_one_axis(positions[..., 0], self._key(), dtype, consecutive=consecutive)
+    def _plan(self, positions: Tensor, dtype: torch.dtype, **known: bool) -> Plan:
+        plan = self._plan_one_axis(positions[..., 0], self._key(), dtype, **known)
         if self.next_axis is not None:
-            return (*plan, *self.next_axis._plan(positions[..., 1:], dtype))
+            return (*plan, *self.next_axis._plan(positions[..., 1:], dtype, **known))
         for axis in range(1, self.ndim):
-            plan = (*plan, *self._plan_one_axis(positions[..., axis], self._key() + axis, dtype))
+            plan = (*plan, *self._plan_one_axis(positions[..., axis], self._key() + axis, dtype, **known))
         return plan
 
-    def _plan_one_axis(self, positions: Tensor, key: Tensor, dtype: torch.dtype, *, consecutive: bool = False) -> Plan:
+    def _plan_one_axis(self, positions: Tensor, key: Tensor, dtype: torch.dtype, **known: bool) -> Plan:
         shape = (self.num_heads, self.head_dim, self.output_dim)
         shared = shared_gaussian(key, 1, shape, positions.device).to(dtype)
-        return (shared, *self.codes.plan(positions, key, dtype, consecutive=consecutive))
+        return (shared, *self.codes.plan(positions, key, dtype, **known))
 
     def _resolve(self, x: Tensor, positions: Tensor | None, offset: int) -> Tensor:
         resolved = super()._resolve(x, positions, offset)

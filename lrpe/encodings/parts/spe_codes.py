@@ -15,6 +15,12 @@ from lrpe.encodings.parts.angles import TURN, reduce_turns
 from lrpe.encodings.parts.spe_noise import gaussian, shared_gaussian
 
 
+SPAN_EXCEEDED = (
+    "spe with kind=conv on several axes, compiled: the largest and the smallest position of an axis must differ by less "
+    "than the number of positions; call the model without torch.compile"
+)
+
+
 class Codes(nn.Module, ABC):
     """sum_d x_d code_d(s) for one realization of the noise, and the covariance of the codes over all of them.
 
@@ -22,10 +28,13 @@ class Codes(nn.Module, ABC):
     """
 
     @abstractmethod
-    def plan(self, positions: Tensor, key: Tensor, dtype: torch.dtype, *, consecutive: bool = False) -> Plan:
+    def plan(
+        self, positions: Tensor, key: Tensor, dtype: torch.dtype, *, consecutive: bool = False, dense: bool = False
+    ) -> Plan:
         """What query and key share at positions Int[batch|1 length], the noise above all.
 
-        ``consecutive``: the positions are known to be one row, each one more than the last.
+        ``consecutive``: the positions are known to be one row, each one more than the last. ``dense``: they are known
+        to be one row whose largest and smallest differ by less than its length.
         """
 
     @abstractmethod
@@ -59,7 +68,9 @@ class SineCodes(Codes):
         gains = torch.randn(shape, generator=generator, dtype=torch.float32)
         self.gains = nn.Parameter(2 * gains / gains.norm(dim=-1, keepdim=True).sqrt())
 
-    def plan(self, positions: Tensor, key: Tensor, dtype: torch.dtype, *, consecutive: bool = False) -> Plan:
+    def plan(
+        self, positions: Tensor, key: Tensor, dtype: torch.dtype, *, consecutive: bool = False, dense: bool = False
+    ) -> Plan:
         heads, head_dim, num_sines = self.gains.shape
         turns = torch.sigmoid(self.frequencies.double()) / 2
         phase = TURN * turns[:, None] * positions[:, None, :, None, None].double()
@@ -104,12 +115,19 @@ class ConvolutionCodes(Codes):
         self.query_kernel = nn.Parameter(torch.rand(shape, generator=generator, dtype=torch.float32) * scale)
         self.key_kernel = nn.Parameter(torch.rand(shape, generator=generator, dtype=torch.float32) * scale)
 
-    def plan(self, positions: Tensor, key: Tensor, dtype: torch.dtype, *, consecutive: bool = False) -> Plan:
+    def plan(
+        self, positions: Tensor, key: Tensor, dtype: torch.dtype, *, consecutive: bool = False, dense: bool = False
+    ) -> Plan:
         heads, head_dim, size = self.query_kernel.shape
         reach = torch.arange(size, device=positions.device)
         row_of, index = positions[:0], reach
-        if consecutive:  # torch.compile need not know the positions' values then
-            needed = positions[0, 0] + torch.arange(positions.shape[1] + size - 1, device=positions.device)
+        if consecutive or dense:  # shapes that do not depend on the positions' values: torch.compile needs them
+            first = positions[0, 0]
+            if dense:
+                first, last = positions.aminmax()
+                row_of = positions - first
+                torch._assert_async(last - first < positions.shape[1], SPAN_EXCEEDED)
+            needed = first + torch.arange(positions.shape[1] + size - 1, device=positions.device)
         else:
             distinct, row_of = torch.unique(positions, return_inverse=True)
             if len(distinct) > 0 and int(distinct[-1] - distinct[0]) == len(distinct) - 1:
@@ -132,10 +150,16 @@ class ConvolutionCodes(Codes):
         codes = codes.unflatten(0, (heads, head_dim)).transpose(1, 2)
         # One product a head and position with the whole batch as its rows; the codes are too large to repeat or copy.
         if len(row_of) <= 1:
-            if len(row_of) == 1 and not torch.equal(row_of[0], torch.arange(codes.shape[1], device=x.device)):
+            if len(row_of) == 1 and not self._in_order(row_of[0], codes.shape[1]):
                 codes = codes[:, row_of[0]]
             return (x.permute(1, 2, 0, 3) @ codes).permute(2, 0, 1, 3)
         return torch.stack([(row[:, :, None] @ codes[:, of])[:, :, 0] for row, of in zip(x, row_of, strict=True)])
+
+    @staticmethod
+    def _in_order(row_of: Tensor, length: int) -> bool:
+        if torch.compiler.is_compiling():  # a branch on values would end the graph
+            return False
+        return torch.equal(row_of, torch.arange(length, device=row_of.device))
 
     @torch.no_grad()
     def covariance(self, difference: Tensor) -> Tensor:

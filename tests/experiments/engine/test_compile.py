@@ -50,8 +50,6 @@ def test_one_graph_trains_every_length_after_the_second(encoding: str) -> None:
 def test_encoder_and_vision_transformer_become_one_graph(family: str, encoding: str) -> None:
     if (family, encoding) == ("imagenet", "lrpe_d"):
         pytest.skip("images take no decay")
-    if (family, encoding) == ("imagenet", "spe_conv"):
-        pytest.xfail("the positions of a grid are looked at in Python, which breaks the graph in two")
     torch._dynamo.reset()
     config = compose([f"experiment={family}", "profile=demo", f"encoding={encoding}", "protocol=controlled"])
     section = family_of(config).model(config)

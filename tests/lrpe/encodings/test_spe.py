@@ -142,6 +142,18 @@ def test_convolution_codes_are_the_same_for_gaps_repeats_and_any_order():
             torch.testing.assert_close(row, whole[:, wanted])
 
 
+def test_convolution_codes_of_dense_positions_have_shapes_that_do_not_depend_on_them():
+    """What torch.compile takes for the axes of a grid: the same codes, and no plan for positions that lie farther apart."""
+    codes = SPE(6, 2, seed=0, kind="conv", kernel_size=3).codes
+    x, key = random_vectors(2, 2, 6, 6), torch.tensor(1)
+    for positions in (torch.tensor([[7, 3, 4, 3, 5, 3]]), torch.tensor([[0, 0, 1, 1, 2, 2]])):
+        dense, eager = (codes.plan(positions, key, x.dtype, dense=dense) for dense in (True, False))
+        assert [part.shape[0] for part in dense] == [1, 3, 6 + 3 - 1]
+        torch.testing.assert_close(codes(x, dense, is_query=True), codes(x, eager, is_query=True))
+    with pytest.raises(RuntimeError, match="without torch.compile"):
+        codes.plan(torch.tensor([[0, 1, 2, 3, 4, 6]]), key, x.dtype, dense=True)
+
+
 def test_the_blocks_of_the_convolution_leave_no_seam():
     """Longer than a block, and not a multiple of it: against one position at a time."""
     encoding = SPE(2, 1, seed=0, kind="conv", kernel_size=5, num_realizations=3).eval()
