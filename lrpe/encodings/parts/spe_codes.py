@@ -14,10 +14,9 @@ from lrpe.encodings.base import Plan
 from lrpe.encodings.parts.angles import TURN, reduce_turns
 from lrpe.encodings.parts.spe_noise import gaussian, shared_gaussian
 
-
 SPAN_EXCEEDED = (
-    "spe with kind=conv on several axes, compiled: the largest and the smallest position of an axis must differ by less "
-    "than the number of positions; call the model without torch.compile"
+    "spe with kind=conv on several axes, compiled: the largest and the smallest position of an axis must differ by "
+    "less than the number of positions; call the model without torch.compile"
 )
 
 

@@ -143,7 +143,7 @@ def test_convolution_codes_are_the_same_for_gaps_repeats_and_any_order():
 
 
 def test_convolution_codes_of_dense_positions_have_shapes_that_do_not_depend_on_them():
-    """What torch.compile takes for the axes of a grid: the same codes, and no plan for positions that lie farther apart."""
+    """The same codes as without, and a refusal of positions that lie farther apart."""
     codes = SPE(6, 2, seed=0, kind="conv", kernel_size=3).codes
     x, key = random_vectors(2, 2, 6, 6), torch.tensor(1)
     for positions in (torch.tensor([[7, 3, 4, 3, 5, 3]]), torch.tensor([[0, 0, 1, 1, 2, 2]])):
