@@ -28,7 +28,10 @@ PLUGINS = {
     "mkdocs-material",
 }  # fmt: skip
 BRITISH = re.compile(
-    r"\b\w*(?:normalis|initialis|tokenis|optimis(?!tic)|synchronis|specialis)(?:e|a|i)\w*|\b\w*colour\w*|\bneighbour\w*"
+    r"(?i)\w*(?:normal|initial|token|optim|synchron|special|summar|maxim|minim|general|organ|recogn|serial|visual"
+    r"|parallel|vector|parametr|quant|regular|util|factor|final|penal|local|random|memor|categor|character)is"
+    r"(?:e[ds]?|er|ing|ation)s?\b"
+    r"|\w*(?:colour|behaviour|favour|flavour|neighbour|honour|labell|modell|centre\b|\bgrey|licence)\w*"
 )
 RETIRED = re.compile(
     r"\b(?:reflect_and_turn|turn_back|samples_a_pass|samples_an_update|updates_an_epoch|a person has to mend"

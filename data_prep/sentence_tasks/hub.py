@@ -13,7 +13,7 @@ from data_prep.sentence_tasks.task import Split, Task
 
 HUB_ID = "nyu-mll/glue"
 HUB_REVISION = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"
-UNLABELLED = -1
+UNLABELED = -1
 _NOT_IN_A_LINE = ("\n", "\r", "\0")
 
 
@@ -74,7 +74,7 @@ class TaskHub:
 
     def _label(self, value: float | None) -> str:
         """As GLUE's files write it; empty where it is missing."""
-        if value is None or value == UNLABELLED:
+        if value is None or value == UNLABELED:
             return ""
         if self._task.regression:
             return repr(float(value))

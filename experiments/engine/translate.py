@@ -76,7 +76,7 @@ def fairseq_config(config: DictConfig, folder: Path, place: DistributedContext) 
     """
     recipe, engine, family = config.recipe, config.engine, family_of(config)
     samples, passes = accumulation(config, place.world_size)
-    interval, (best, maximise) = family.validation_interval(config), family.selection(config)
+    interval, (best, maximize) = family.validation_interval(config), family.selection(config)
     sections: dict[str, Any] = {
         "common": {
             "seed": config.seed,
@@ -122,7 +122,7 @@ def fairseq_config(config: DictConfig, folder: Path, place: DistributedContext) 
             # The first rank would hand it to the others pickled, in classes that safe loading refuses.
             "load_checkpoint_on_all_dp_ranks": True,
             "best_checkpoint_metric": best,
-            "maximize_best_checkpoint_metric": maximise,
+            "maximize_best_checkpoint_metric": maximize,
         },
         "distributed_training": _distributed(place),
     }

@@ -1,4 +1,4 @@
-"""A grid as GitHub-flavoured Markdown."""
+"""A grid as GitHub-flavored Markdown."""
 
 from __future__ import annotations
 

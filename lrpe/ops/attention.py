@@ -41,7 +41,7 @@ def linear_attention(
     """out_s = sum_(t<=s) g^(s-t) <q_s, k_t> v_t, over max(sum_(t<=s) g^(s-t) <q_s, k_t>, eps) where asked for.
 
     Without ``causal`` the sums run over all t, with g^|s-t|, or with ``one_sided_decay`` g^(s-t), which grows for later
-    keys; the fraction is then computed with g^(n-1-t), the same after the common factor g^(s-n+1) is cancelled. Sums
+    keys; the fraction is then computed with g^(n-1-t), the same after the common factor g^(s-n+1) is canceled. Sums
     and state are float32 for float16, bfloat16 and float32 inputs, float64 for float64 (Katharopoulos et al. 2020, eq.
     4 to 12).
 

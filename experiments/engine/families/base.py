@@ -90,7 +90,7 @@ class Family(ABC):
     splits: ClassVar[tuple[str, ...]] = ("valid", "test")  # what a finished run is scored on
     # fairseq's statistic that chooses the best checkpoint, and whether more of it is better.
     best_metric: ClassVar[str] = "loss"
-    maximise: ClassVar[bool] = False
+    maximize: ClassVar[bool] = False
     samples_on_cpu: ClassVar[int] = 8  # in a pass, where engine.samples_per_device=auto
 
     def __init_subclass__(cls) -> None:
@@ -160,7 +160,7 @@ class Family(ABC):
 
     def selection(self, config: DictConfig) -> tuple[str, bool]:
         """(fairseq's statistic that chooses the best checkpoint, whether more of it is better)."""
-        return self.best_metric, self.maximise
+        return self.best_metric, self.maximize
 
     @abstractmethod
     def trial_batch(self, config: DictConfig, fairseq_task: Any, samples: int) -> dict[str, Any]:

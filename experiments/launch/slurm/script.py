@@ -47,7 +47,7 @@ def batch_script(
         commands: of the tasks 0, 1, ...
         settings: with the keys of ``conf/hydra/launcher/slurm.yaml``; null leaves an option to the site.
         logs: the folder for ``<array>_<task>.log``.
-        after: jobs that have to succeed first; where one does not, these are cancelled.
+        after: jobs that have to succeed first; where one does not, these are canceled.
     """
     options = [
         f"--job-name={name}",

@@ -125,7 +125,7 @@ class ConvolutionCodes(Codes):
             if dense:
                 first, last = positions.aminmax()
                 row_of = positions - first
-                torch._assert_async(last - first < positions.shape[1], SPAN_EXCEEDED)
+                torch._assert_async(last - first < positions.shape[1], SPAN_EXCEEDED)  # pyright: ignore[reportPrivateImportUsage]
             needed = first + torch.arange(positions.shape[1] + size - 1, device=positions.device)
         else:
             distinct, row_of = torch.unique(positions, return_inverse=True)

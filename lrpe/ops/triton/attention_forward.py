@@ -29,7 +29,7 @@ from lrpe.ops.triton.rows import store_matrix, store_vector
 
 
 @triton.jit(do_not_specialize=["offset", "length", "segment", "segments", "heads"])
-def summarise_segments(
+def summarize_segments(
     source,
     value,
     out,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lrpe.ops.phases import Phases, complex_dim, encoded_dim, per_head
 from lrpe.ops.triton.encode_kernels import encode_backward, encode_forward
-from lrpe.ops.triton.launch import FIXED_CHUNK, Kernel, block_of, joinable, rows_of
+from lrpe.ops.triton.launch import FIXED_CHUNK, Kernel, block_of, joinable, rows_of, strided
 
 MAX_TILE = 8192  # complex features a program holds of query or key
 KEY = ("WIDTH", "LAYOUT", "REFLECTED", "COUNT", "AXES")
@@ -94,14 +94,7 @@ def _encode(
     query_out, key_out = _empty_outputs(query, key, layout)
     FORWARD(
         _grid(query),
-        query=query,
-        key=key,
-        query_out=query_out,
-        key_out=key_out,
-        query_strides=query.stride()[:3],
-        key_strides=key.stride()[:3],
-        query_out_strides=query_out.stride()[:3],
-        key_out_strides=key_out.stride()[:3],
+        **strided(query=query, key=key, query_out=query_out, key_out=key_out),
         **_settings(query, Phases(theta, vector, layout), positions, offset),
     )
     return query_out, key_out
@@ -142,20 +135,16 @@ def _encode_backward(
     vector_parts = theta.new_empty((batch * heads, programs, width) if learned_vector else (0,), dtype=torch.float32)
     BACKWARD(
         _grid(query_out),
-        query_out=query_out,
-        key_out=key_out,
-        query_grad_out=query_grad_out,
-        key_grad_out=key_grad_out,
-        query_grad=query_grad,
-        key_grad=key_grad,
+        **strided(
+            query_out=query_out,
+            key_out=key_out,
+            query_grad_out=query_grad_out,
+            key_grad_out=key_grad_out,
+            query_grad=query_grad,
+            key_grad=key_grad,
+        ),
         theta_parts=theta_parts,
         vector_parts=vector_parts,
-        query_out_strides=query_out.stride()[:3],
-        key_out_strides=key_out.stride()[:3],
-        query_grad_out_strides=query_grad_out.stride()[:3],
-        key_grad_out_strides=key_grad_out.stride()[:3],
-        query_grad_strides=query_grad.stride()[:3],
-        key_grad_strides=key_grad.stride()[:3],
         LEARNED_ANGLES=learned_angles,
         LEARNED_VECTOR=learned_vector,
         **_settings(query_grad, Phases(theta, vector, layout), positions, offset),
@@ -170,18 +159,10 @@ def _encode_backward(
 
 @_encode_backward.register_fake
 def _(
-    query_out: Tensor,
-    key_out: Tensor,
-    query_grad_out: Tensor,
-    key_grad_out: Tensor,
-    theta: Tensor,
-    vector: Tensor | None,
-    positions: Tensor | None,
-    layout: str,
-    offset: int,
-    learned_angles: bool,
-    learned_vector: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    query_out: Tensor, key_out: Tensor, query_grad_out: Tensor, key_grad_out: Tensor, theta: Tensor,
+    vector: Tensor | None, positions: Tensor | None, layout: str, *others: Any,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    _, learned_angles, learned_vector = others
     width = query_out.shape[-1] // 2 if layout == "real" else query_out.shape[-1]
     theta_grad = theta.new_empty(theta.shape if learned_angles else (0,))
     vector_grad = vector.new_empty(vector.shape) if learned_vector and vector is not None else theta.new_empty(0)

@@ -80,3 +80,13 @@ def joinable(x: Tensor, width: int) -> Tensor:
 def rows_of(x: Tensor) -> Tensor:
     """x itself where its last axis is contiguous, else a copy: what the kernels take without copying."""
     return x if x.stride(-1) == 1 else x.contiguous()
+
+
+def contiguous(*tensors: Tensor | None) -> list[Tensor | None]:
+    return [None if x is None else x.contiguous() for x in tensors]
+
+
+def strided(**tensors: Tensor) -> dict[str, Any]:
+    """Each tensor under its name, and the strides of its batch, heads and length under ``NAME_strides``."""
+    strides = {f"{name}_strides": x.stride()[-4:-1] for name, x in tensors.items()}
+    return {**tensors, **strides}

@@ -11,8 +11,8 @@ import triton.language as tl
 from torch import Tensor
 
 from lrpe.ops.phases import complex_dim, encoded_dim
-from lrpe.ops.triton.attention_forward import summarise_segments
-from lrpe.ops.triton.launch import MAX_STATE, Kernel, block_of
+from lrpe.ops.triton.attention_forward import summarize_segments
+from lrpe.ops.triton.launch import MAX_STATE, Kernel, block_of, strided
 
 SEGMENT_UNIT = 128  # every CHUNK divides it
 MIN_SEGMENT, MAX_SEGMENTS = 512, 32
@@ -34,7 +34,7 @@ def fits(numbers: int) -> Callable[[int, int, dict[str, Any]], bool]:
     return within
 
 
-SUMMARISE = Kernel(summarise_segments, **TUNED, fits=fits(16))
+SUMMARIZE = Kernel(summarize_segments, **TUNED, fits=fits(16))
 
 
 def segmentation(pairs: int, length: int, multiprocessors: int) -> int:
@@ -106,24 +106,19 @@ class Problem:
             "PRECISION": "ieee" if exact else "tf32",
         }
 
-    def summarise(self, source: Tensor, value: Tensor, out: Tensor, total: Tensor, *, backward: bool) -> list[Tensor]:
+    def summarize(self, source: Tensor, value: Tensor, out: Tensor, total: Tensor, *, backward: bool) -> list[Tensor]:
         """Sums of each segment, of k v^T or of q do^T: nothing where there is one segment."""
         if self.segments == 1:
             return [source.new_empty(0, dtype=torch.float32)] * 2
         shape = (self.pairs, self.segments, self.encoded)
         summaries = source.new_empty(*shape, self.values, dtype=torch.float32)
         sums = source.new_empty(shape, dtype=torch.float32)
-        SUMMARISE(
+        SUMMARIZE(
             lambda meta: (self.pairs, self.segments, self.slabs),
-            source=source,
-            value=value,
-            out=out,
+            **strided(source=source, value=value, out=out),
             total=total,
             summaries=summaries,
             summary_sums=sums,
-            source_strides=source.stride()[:3],
-            value_strides=value.stride()[:3],
-            out_strides=out.stride()[:3],
             BACKWARD=backward,
             **self.arguments,
         )

@@ -30,7 +30,7 @@ def test_color_stays_bit_for_bit_and_channels_in_order(tmp_path: Path) -> None:
     assert decoded(tmp_path / "red.png")[0, 0].tolist() == [255, 0, 0]
 
 
-def test_grey_is_repeated_on_three_channels(tmp_path: Path) -> None:
+def test_gray_is_repeated_on_three_channels(tmp_path: Path) -> None:
     gray = pixels(2)[..., 0]
     Image.fromarray(gray).save(tmp_path / "gray.png")
     assert np.array_equal(decoded(tmp_path / "gray.png"), np.repeat(gray[..., None], 3, axis=-1))

@@ -38,7 +38,7 @@ class ImageClassification(Family):
     fairseq_task = "lrpe_image_classification"
     splits = ("valid",)
     best_metric = "top1"
-    maximise = True
+    maximize = True
     samples_on_cpu = 64
 
     def task(self, config: DictConfig) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("triton")
 
 SHARED_LIMIT = 232_448  # bytes of shared memory a program of compute capability 9.0 can have
-ATTENTION = {"attend_forward", "attend_backward", "summarise_segments"}
+ATTENTION = {"attend_forward", "attend_backward", "summarize_segments"}
 HALF = [["orthogonal", 64, "bfloat16", "largest"]]
 FLOAT16 = [["plain", 16, "float16", "largest"]]
 FLOAT32 = [["orthogonal", 16, "float32", "largest"]]

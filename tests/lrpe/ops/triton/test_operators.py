@@ -13,7 +13,7 @@ from lrpe import LRPE, LinearAttention, backend
 
 pytest.importorskip("triton")
 
-from lrpe.ops.triton import attention, encode
+from lrpe.ops.triton import attention, attention_gradients, encode
 from lrpe.ops.triton.launch import LAUNCHES
 from lrpe.ops.triton.problem import segmentation
 
@@ -110,7 +110,9 @@ def test_a_marked_length_compiles_once_with_its_gradient() -> None:
 
 
 @pytest.mark.parametrize(
-    "kernel", [encode.FORWARD, encode.BACKWARD, attention.FORWARD, attention.BACKWARD], ids=lambda kernel: kernel.name
+    "kernel",
+    [encode.FORWARD, encode.BACKWARD, attention.FORWARD, attention_gradients.BACKWARD],
+    ids=lambda kernel: kernel.name,
 )
 def test_no_length_and_no_offset_in_a_tuning_key(kernel: Any) -> None:
     assert not {"length", "offset", "segment", "segments"} & set(kernel.tuned.keys)
@@ -120,7 +122,7 @@ def test_no_length_and_no_offset_in_a_tuning_key(kernel: Any) -> None:
     ("segment", "forward", "backward"),
     [
         (0, {"attend_forward": 1}, {"attend_backward": 1}),
-        (128, {"summarise_segments": 1, "attend_forward": 1}, {"summarise_segments": 2, "attend_backward": 1}),
+        (128, {"summarize_segments": 1, "attend_forward": 1}, {"summarize_segments": 2, "attend_backward": 1}),
     ],
     ids=["chosen by the shape", "two segments"],
 )
