@@ -26,10 +26,11 @@ from collections.abc import Callable
 from typing import Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from data_prep.sentence_tasks.catalog import GLUE
-from experiments.config import check_overrides, compose, compose_row, ensure_data, run_directory, validate
+from experiments.config import check_overrides, compose, compose_row, ensure_data, run_directory
 from experiments.config.groups import CONF
 from experiments.config.overrides import expand_home, split_flags
 from experiments.launch import submitit_jobs, sweep
@@ -109,9 +110,18 @@ def train_one(read: Callable[[], DictConfig]) -> None:
         raise SystemExit(code)
 
 
+def one_of_several(words: list[str]) -> DictConfig:
+    """The config of a run that shares words with others, of which each reads some; the rest is said."""
+    config, idle = compose_row(words)
+    if read_ranks().rank == 0:
+        for key, reason in idle.items():
+            LOGGER.info("'%s' has no effect in this run: %s", key, reason)
+    return config
+
+
 @hydra.main(config_path=str(CONF), config_name="train", version_base="1.3")
-def _run_of_sweep(config: DictConfig) -> None:
-    train_one(lambda: validate(config))
+def _run_of_sweep(_: DictConfig) -> None:
+    train_one(lambda: one_of_several(list(HydraConfig.get().overrides.task)))
 
 
 def _sweep() -> None:
@@ -144,9 +154,8 @@ def main() -> None:
         raise SystemExit(2) from None
     if flags:
         _sweep()
-    elif sweep.JOB_FOLDER in os.environ or "SLURM_JOB_ID" in os.environ:
-        # one of several runs that share words, of which each reads some
-        train_one(lambda: compose_row(overrides)[0])
+    elif sweep.JOB_FOLDER in os.environ:
+        train_one(lambda: one_of_several(overrides))
     else:
         train_one(lambda: compose(overrides))
 

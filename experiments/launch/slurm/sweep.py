@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.config import compose, run_directory
+from experiments.config import compose_row, run_directory
 from experiments.launch.executors import Outcome
 from experiments.launch.exit_codes import code_after
 from experiments.launch.processes import Stopped, stopping_on_signals
@@ -76,11 +76,15 @@ def run_all(
     for job, words in jobs:
         own = shlex.join(word for word in words if word not in common)
         try:
-            run = SweptRun(tuple(words), run_directory(compose(list(words))), job, own)
+            config, idle = compose_row(words)
+            read = tuple(word for word in words if word.partition("=")[0].lstrip("+") not in idle)
+            run = SweptRun(read, run_directory(config), job, own)
         except UserError as error:  # of this run; the others are submitted
             _say(f"{own}: {error}")
             note_failed(job, 2, f"error: {error}", words)
             continue
+        for key, reason in idle.items():
+            _say(f"{run.name}: '{key}' has no effect in this run: {reason}")
         if run.done():
             _say(f"{run.name}: finished before")
         else:

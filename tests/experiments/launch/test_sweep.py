@@ -121,6 +121,17 @@ def test_a_signal_ends_the_whole_sweep_and_a_single_run_has_its_exit_code(monkey
         assert stop.value.code == code
 
 
+def test_a_lone_run_in_a_job_of_slurm_is_told_of_settings_without_effect(
+    tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    monkeypatch.setattr(sys, "argv", ["train", *SHORT, "encoding=rope", "protocol.spe_resample=always"])
+    with pytest.raises(SystemExit) as stop:
+        train.main()
+    assert stop.value.code == 2
+    assert "'protocol.spe_resample' has no effect here" in capsys.readouterr().err
+
+
 def test_submitit_runs_a_sweep_and_a_failed_run_stops_no_other(tiny_data: Path, tmp_path: Path) -> None:
     words = ["-m", *SHORT, "encoding=rope", "model.num_heads=3,2", "hydra/launcher=submitit_local"]
     done = run_train(tiny_data, tmp_path, *words, check=False)
@@ -137,8 +148,9 @@ def test_submitit_runs_a_sweep_and_a_failed_run_stops_no_other(tiny_data: Path, 
 
 def test_parallel_workers_do_the_same(tiny_data: Path, tmp_path: Path) -> None:
     words = ["-m", *SHORT, "encoding=rope", "model.num_heads=3,2", "hydra/launcher=parallel", "hydra.launcher.n_jobs=2"]
-    done = run_train(tiny_data, tmp_path, *words, check=False)
+    done = run_train(tiny_data, tmp_path, *words, "protocol.spe_resample=always", check=False)
     assert states(tmp_path) == {"rope/1": "finished"}
+    assert "'protocol.spe_resample' has no effect in this run: nothing of this run takes its value" in done.stderr
     assert done.returncode == 1
     assert "1 runs of this sweep failed" in done.stderr
     assert "Warning" not in done.stderr

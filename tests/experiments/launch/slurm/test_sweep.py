@@ -69,6 +69,17 @@ def test_the_missing_runs_are_one_array_and_the_failed_are_noted(
     assert notes["3"]["code"] == 2, "its config was found wrong before anything was submitted"
 
 
+def test_a_job_gets_the_words_that_its_run_reads(
+    slurm: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    swept = jobs(tmp_path, "seed=1", "encoding=spe")
+    shared = [(folder, [*words, "protocol.spe_resample=always"]) for folder, words in swept]
+    run_all(shared, COMMON, tmp_path, {**slurm_settings([], []), "wait": False})
+    assert [command[-1] for command in slurm.commands(12)] == ["seed=1", "protocol.spe_resample=always"]
+    said = capsys.readouterr().out
+    assert said.count("'protocol.spe_resample' has no effect in this run") == 1
+
+
 def test_a_sweep_can_be_left(slurm: StandIn, tmp_path: Path) -> None:
     run_all(jobs(tmp_path, "seed=1", "seed=2"), COMMON, tmp_path, {**slurm_settings([], []), "wait": False})
     assert slurm.arrays == [12]
