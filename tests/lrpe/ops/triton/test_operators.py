@@ -73,7 +73,7 @@ def test_backwards_are_sound_operators() -> None:
     query, key, value, *others = tensors
     options = [option for place, option in enumerate(options) if place != 5]  # without keep_end
     arguments = (out, end, end_sum, query, key, value, out.clone(), total, *others, *options, True, True)
-    torch.library.opcheck(attention._attend_backward, arguments, test_utils=tests)
+    torch.library.opcheck(attention_gradients.attend_gradients, arguments, test_utils=tests)
 
 
 @pytest.mark.slow
