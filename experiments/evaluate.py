@@ -24,6 +24,7 @@ Keys:
 
 from __future__ import annotations
 
+import inspect
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +69,7 @@ def main() -> None:
 
     checkpoints.install()
     family = family_of_checkpoint(path)
-    own_options(family.name, arguments)
+    own_options(family, arguments)
     print(f"{path}")
     data = Path(arguments.data) if arguments.data else None
     if not arguments.record:
@@ -87,7 +88,7 @@ def _score(family: Family, path: Path, arguments: Arguments, data: Path | None, 
     """Score the checkpoint and say what was found."""
     from experiments.engine.distributed import find_context
 
-    options = own_options(family.name, arguments)
+    options = own_options(family, arguments)
     if length is not None:
         options["length"] = length
     split = arguments.split or family.splits[-1]
@@ -104,23 +105,22 @@ def _score(family: Family, path: Path, arguments: Arguments, data: Path | None, 
     return found
 
 
-def own_options(family: str, arguments: Arguments) -> dict[str, Any]:
-    """What only one family's checkpoints can be asked.
+def own_options(family: Family, arguments: Arguments) -> dict[str, Any]:
+    """What only checkpoints of some families can be asked: the options that their ``score`` takes beside everybody's.
 
     Raises:
-        UserError: another family's checkpoint is asked.
+        UserError: a checkpoint is asked what its family does not take.
     """
-    owners = {
-        "context_window": "alm",
-        "length": "alm",
-        "images": "imagenet",
-        "image_size": "imagenet",
-        "crop_fraction": "imagenet",
-    }
-    given = {name: value for name in owners if (value := getattr(arguments, name)) != getattr(Arguments, name)}
+    from experiments.engine.families import FAMILIES, Family
+
+    everybody = inspect.signature(Family.score).parameters
+    taken = {name: inspect.signature(other.score).parameters.keys() - everybody for name, other in FAMILIES.items()}
+    own = sorted(set().union(*taken.values()))
+    given = {name: value for name in own if (value := getattr(arguments, name)) != getattr(Arguments, name)}
     for name, value in given.items():
-        if owners[name] != family:
-            raise UserError(f"{name}={value}: only checkpoints of experiment={owners[name]} have one, not {family}'s")
+        if name not in taken[family.name]:
+            owners = " and ".join(f"experiment={other}" for other in FAMILIES if name in taken[other])
+            raise UserError(f"{name}={value}: only checkpoints of {owners} have one, not {family.name}'s")
     return given
 
 

@@ -26,6 +26,7 @@ from pathlib import Path
 
 from data_prep.core.errors import DataError
 from data_prep.text.tokens import TextStream, load_tokens
+from experiments.config.schema import SCHEMAS
 from experiments.runs.checkpoint import checkpoint_path
 from experiments.util.arguments import parse
 from experiments.util.errors import UserError, exit_on_user_error
@@ -58,8 +59,9 @@ def main() -> None:
     from experiments.engine.loading import load
 
     checkpoints.install()
-    if (family := family_of_checkpoint(path)).name != "alm":
-        raise UserError(f"{path}: experiment={family.name} does not continue a text; give a run of experiment=alm")
+    if not SCHEMAS[(family := family_of_checkpoint(path)).name].causal:
+        causal = " or ".join(name for name, schema in SCHEMAS.items() if schema.causal)
+        raise UserError(f"{path}: experiment={family.name} does not continue a text; give a run of experiment={causal}")
     data = Path(arguments.data) if arguments.data else None
     model, config, task = load(path, data, prepared=data is not None or not path.is_dir())
     device = "cuda" if find_context(arguments.device).cuda else "cpu"

@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from experiments.config.schema import SCHEMAS
 from experiments.tables.aggregate import Cell, Results
 from experiments.tables.comparison import ALPHA, MIN_SEEDS
 from experiments.tables.plan import Plan
@@ -45,7 +46,7 @@ def next_steps(plan: Plan, results: Results) -> list[str]:
     if runs:
         run = _short(runs[0])
         steps.append(f"{python} -m experiments.evaluate run={run} split=valid")
-        if plan.spec.experiment == "alm":
+        if SCHEMAS[plan.spec.experiment].causal:
             steps.append(f'{python} -m experiments.generate run={run} prompt="the module defines"')
         steps.append(f"{python} -m experiments.export run={run} to=exported")
     return [*steps, "make dashboard"]

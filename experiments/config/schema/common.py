@@ -113,8 +113,11 @@ def check_common(config: DictConfig) -> None:
             f"model.embed_dim={model.embed_dim} is not a multiple of model.num_heads={model.num_heads}; "
             f"give e.g. model.embed_dim={-(-model.embed_dim // step) * step}"
         )
-    if recipe.schedule == Schedule.cosine_per_epoch and config.experiment.name != "imagenet":
-        raise UserError("recipe.schedule=cosine_per_epoch belongs to experiment=imagenet; give recipe.schedule=cosine")
+    if recipe.schedule == Schedule.cosine_per_epoch and "epochs" not in recipe:
+        raise UserError(
+            f"recipe.schedule=cosine_per_epoch needs recipe.epochs, which experiment={config.experiment.name} does not "
+            "have; give recipe.schedule=cosine"
+        )
     if recipe.schedule == "cosine":
         _check_cosine(recipe)
     if len(recipe.adam_betas) != 2 or not all(0 <= beta < 1 for beta in recipe.adam_betas):

@@ -76,5 +76,5 @@ def test_a_published_run_logs_these_rates(image_data: Path, tmp_path: Path, monk
 
 
 def test_text_has_no_such_schedule() -> None:
-    with pytest.raises(UserError, match="recipe.schedule=cosine_per_epoch belongs to experiment=imagenet"):
+    with pytest.raises(UserError, match="recipe.schedule=cosine_per_epoch needs recipe.epochs, which experiment="):
         compose(["recipe.schedule=cosine_per_epoch"])
