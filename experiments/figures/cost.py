@@ -76,9 +76,9 @@ def draw_cost(costs: Costs, stem: Path, title: str, looks: Mapping[str, int]) ->
         for label, values in costs.items():
             look = style.look(looks.get(label, len(looks)))
             if label == SOFTMAX:
-                look = {"color": "0.45", "linestyle": (0, (4, 2)), "linewidth": 2.4}
+                look = {"color": "0.45", "linestyle": (0, (4, 2)), "linewidth": 2.4, "marker": "o", "markersize": 5}
             microseconds = [1e6 * seconds for seconds in values.values()]
-            axes.plot(list(values), microseconds, **look, marker="o", markersize=4, label=style.literal(label))
+            axes.plot(list(values), microseconds, **look, label=style.literal(label))
         style.length_axis(axes, sorted({length for values in costs.values() for length in values}))
         style.log_scale(axes)
         axes.set(xlabel="tokens in a sequence", ylabel="microseconds per token")

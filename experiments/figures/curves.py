@@ -92,8 +92,8 @@ def _draw(axes: Axes, series: Sequence[Series], split: str, name: str) -> None:
     for index, one in enumerate(series):
         curve = curve_of(one.histories, split, name)
         look = style.look(index if one.look is None else one.look)
-        marker = "o" if len(curve.updates) == 1 else None
-        axes.plot(curve.updates, curve.mean, **look, marker=marker, label=style.literal(one.label))
+        every = max(1, len(curve.updates) // style.MARKERS_PER_CURVE)
+        axes.plot(curve.updates, curve.mean, **look, markevery=every, label=style.literal(one.label))
         if len(one.histories) > 1:
             axes.fill_between(
                 curve.updates, curve.low, curve.high, color=look["color"], alpha=style.BAND_OPACITY, linewidth=0

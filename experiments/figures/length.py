@@ -39,7 +39,7 @@ def draw_quality_against_length(setting: Setting, stem: Path, quantity: str = "p
             if values := measured[group.label]:
                 look = style.look(group.look)
                 means = [statistics.fmean(seeds) for seeds in values.values()]
-                axes.plot(list(values), means, **look, marker="o", markersize=4, label=style.literal(group.label))
+                axes.plot(list(values), means, **look, label=style.literal(group.label))
                 if len(group.runs) > 1:
                     low, high = [min(seeds) for seeds in values.values()], [max(seeds) for seeds in values.values()]
                     axes.fill_between(

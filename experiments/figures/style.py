@@ -16,9 +16,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from experiments.util.files import write_atomically
 
-# Okabe and Ito's palette, which readers with any color vision can tell apart; line styles for print in gray.
+# Okabe and Ito's palette, which readers with any color vision can tell apart; styles and markers for print in gray.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "*", "h")
+MARKERS_PER_CURVE = 6
 BAND_OPACITY = 0.18
 WIDE = 8  # times the smallest value
 # Without these a file holds the time and random names, and differs at every drawing.
@@ -32,10 +34,12 @@ FORMATS = tuple(_METADATA)
 
 
 def look(index: int) -> dict[str, Any]:
-    """Color and line style of the ``index``-th line; 21 differ, and the first seven in both."""
+    """Color, line style and marker of the ``index``-th line; 21 differ in color and style, 56 in color and marker, so
+    that single points are told apart too."""
     # Colors and styles have the same period; shifting the styles each round keeps pairs distinct.
     style = STYLES[(index + index // len(COLORS)) % len(STYLES)]
-    return {"color": COLORS[index % len(COLORS)], "linestyle": style}
+    marker = MARKERS[index % len(MARKERS)]
+    return {"color": COLORS[index % len(COLORS)], "linestyle": style, "marker": marker, "markersize": 5}
 
 
 @contextmanager

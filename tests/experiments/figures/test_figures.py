@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from experiments.figures import COLORS, STYLES, Series, curve_of, draw_training_curves
+from experiments.figures import Series, curve_of, draw_training_curves
+from experiments.figures.style import look
 
 
 def history(scale: float, updates: range = range(10, 60, 10)) -> list[dict[str, Any]]:
@@ -65,5 +66,6 @@ def test_a_run_without_rows_draws_nothing(tmp_path: Path) -> None:
 
 
 def test_more_encodings_than_colors_stay_distinct() -> None:
-    looks = {(COLORS[index % len(COLORS)], STYLES[(index + index // len(COLORS)) % len(STYLES)]) for index in range(21)}
-    assert len(looks) == 21
+    looks = [look(index) for index in range(56)]
+    assert len({(each["color"], each["linestyle"]) for each in looks[:21]}) == 21
+    assert len({(each["color"], each["marker"]) for each in looks}) == 56
