@@ -42,7 +42,7 @@ from rich.text import Text
 from experiments.config import compose, ensure_data, run_directory
 from experiments.launch.exit_codes import REQUEUE, SIGNALLED, code_after, was_stopped
 from experiments.launch.processes import Children, Stopped, stopping_on_signals
-from experiments.runs.records import load_record
+from experiments.runs.records import Record, RunFolder, load_record
 from experiments.tuning.request import Request, parse_request
 from experiments.tuning.space import as_overrides
 from experiments.tuning.study import Claim, Study
@@ -54,6 +54,7 @@ SHOWN_TRIALS = 5
 
 Launch = Callable[[Sequence[str]], int]
 Resolve = Callable[[list[str]], Path]
+Train = Callable[[int, Path, Sequence[str]], int]
 
 
 def resolve_folder(words: list[str]) -> Path:
@@ -100,8 +101,19 @@ def _train(study: Study, request: Request, resolve: Resolve, launch: Launch | No
     """Work in a thread, so that this one can pass a signal on to the run and wait for its orderly end."""
     children = Children()
     start = launch or (lambda command: children.launch(command, None, {}))
+
+    def train(number: int, folder: Path, command: Sequence[str]) -> int:
+        """The command's exit code; a run that another worker drew too is waited for, and not trained again."""
+        while children.wait_for(folder, f"trial {number}", lambda text: terminal.say(console, text)):
+            if _finished(folder):
+                return 0
+            code = start(command)
+            if not RunFolder(folder).held():  # else another worker took the run in between
+                return code
+        return REQUEUE
+
     with ThreadPoolExecutor(1) as pool, stopping_on_signals():
-        working = pool.submit(_work, study, request, resolve, start, console)
+        working = pool.submit(_work, study, request, resolve, train, console)
         try:
             working.result()
         except Stopped as stopped:
@@ -109,7 +121,7 @@ def _train(study: Study, request: Request, resolve: Resolve, launch: Launch | No
             raise
 
 
-def _work(study: Study, request: Request, resolve: Resolve, launch: Launch, console: Console) -> None:
+def _work(study: Study, request: Request, resolve: Resolve, train: Train, console: Console) -> None:
     while True:
         with study.claim() as claim:
             if claim is None:
@@ -118,8 +130,9 @@ def _work(study: Study, request: Request, resolve: Resolve, launch: Launch, cons
             words = [*request.overrides, *drawn]
             how = " (resumed)" if claim.adopted else ""
             terminal.say(console, f"\ntrial {claim.number}, of {request.trials}{how}: {shlex.join(drawn)}")
-            code = launch([sys.executable, "-m", "experiments.train", *words])
-            value, problem = _outcome(resolve(words), request.metric, code)
+            folder = resolve(words)
+            code = train(claim.number, folder, [sys.executable, "-m", "experiments.train", *words])
+            value, problem = _outcome(folder, request.metric, code)
             study.tell(claim, value)
             terminal.say(console, _said(claim, request.metric, value, problem))
 
@@ -131,11 +144,10 @@ def _outcome(folder: Path, metric: str, code: int) -> tuple[float | None, str]:
         Stopped: a signal ended the run; its trial stays open.
         UserError: finished records do not have the metric.
     """
-    record = load_record(folder)
-    if record is None or not record.finished:
+    if (record := _finished(folder)) is None:
         if was_stopped(code):
             raise Stopped(signal.SIGTERM if code == REQUEUE else code - SIGNALLED)
-        reason = (record or {}).get("error") or f"exit code {code}; its message is above"
+        reason = (load_record(folder) or {}).get("error") or f"exit code {code}; its message is above"
         return None, f"failed ({reason})"
     if metric not in record["metrics"]:
         raise UserError(f"metric={metric}: {folder} has none such (it has: {', '.join(record['metrics'])})")
@@ -143,6 +155,11 @@ def _outcome(folder: Path, metric: str, code: int) -> tuple[float | None, str]:
     if value is None or not math.isfinite(value):
         return None, f"diverged: {metric} is not finite"
     return float(value), ""
+
+
+def _finished(folder: Path) -> Record | None:
+    record = load_record(folder)
+    return record if record is not None and record.finished else None
 
 
 def _said(claim: Claim, metric: str, value: float | None, problem: str) -> str:

@@ -55,7 +55,11 @@ def group_runs(runs: Sequence[StoredRun]) -> list[Setting]:
             key = keys["experiment"], keys["profile"], keys["protocol"], keys["data"]
             settings.setdefault(key, {}).setdefault(keys["identity"], []).append(run)
     labeled = {key: _label(list(found.values())) for key, found in settings.items()}
-    looks = {label: place for place, label in enumerate(sorted({name for found in labeled.values() for name in found}))}
+    encodings = {run.keys["encoding"] for run in runs}
+    labels = {label for found in labeled.values() for label in found}
+    # Variants come last: else the looks of the encodings themselves would lie far apart, and repeat a color early.
+    ordered = sorted(labels, key=lambda label: (label not in encodings, label))
+    looks = {label: place for place, label in enumerate(ordered)}
     return [
         Setting(*key, tuple(Group(label, tuple(seeds), looks[label]) for label, seeds in sorted(found.items())))
         for key, found in sorted(labeled.items())

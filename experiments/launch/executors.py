@@ -136,7 +136,7 @@ class LocalExecutor(TaskExecutor):
 
     def _do(self, task: Task, slot: int) -> Outcome:
         began, log, code = time.monotonic(), self._log(task), 0
-        while self._children.wait_for(task, self._say):
+        while self._children.wait_for(task.folder, task.name, self._say) and not task.done():
             code = self._launch(task.command, log, self._environment(slot))
             # Where another process took the run in between, ours was refused: theirs counts.
             if not RunFolder(task.folder).held():

@@ -14,7 +14,6 @@ from types import FrameType
 
 from experiments.launch.early_signals import WARNINGS
 from experiments.launch.exit_codes import REQUEUE
-from experiments.launch.tasks import Task
 from experiments.runs.records import RunFolder
 
 GRACE_SECONDS = 60
@@ -40,15 +39,15 @@ class Children:
         self._lock = threading.Lock()
         self._stopping = False
 
-    def wait_for(self, task: Task, say: Callable[[str], None]) -> bool:
-        """Wait while another process holds the task's run; whether there is anything left to do then."""
-        folder, said = RunFolder(task.folder), False
+    def wait_for(self, path: Path, name: str, say: Callable[[str], None]) -> bool:
+        """Wait while another process holds the run of a folder; False where a signal ended the waiting."""
+        folder, said = RunFolder(path), False
         while folder.held() and not self._stopping:
             if not said:
-                say(f"{task.name}: in use by {folder.holder()}; waiting for it")
+                say(f"{name}: in use by {folder.holder()}; waiting for it")
                 said = True
             time.sleep(LOOK_SECONDS)
-        return not task.done() and not self._stopping
+        return not self._stopping
 
     def launch(self, command: Sequence[str], log: Path | None, environment: Mapping[str, str]) -> int:
         """Run a command to its end, on this terminal or into ``log``, and return its exit code."""
