@@ -151,15 +151,25 @@ class SPE(Encoding):
         """
         if self.ndim > 1:
             raise ValueError("the closed form is of one axis: ask an encoding with ndim=1")
+        return self._kernel_of_first_axis(difference)
+
+    def _kernel_of_first_axis(self, difference: Tensor) -> Tensor:
         covariance = self.codes.covariance(difference)
         if self.gate is not None:
             gate = torch.sigmoid(self.gate.double())[..., None]
             covariance = gate * covariance + (1 - gate)
         return (self.output_dim / self.head_dim) ** 0.5 * covariance
 
+    @torch.no_grad()
     def positional_kernel(self, distances: int) -> Tensor:
-        difference = torch.arange(distances)
-        return self.kernel(difference if self.axis == "sequence" else torch.zeros_like(difference)).mean(1)
+        """The expectations of several axes multiply: each axis encodes what the one before it returned."""
+        difference = torch.arange(distances) if self.axis == "sequence" else torch.zeros(distances, dtype=torch.int64)
+        if self.ndim == 1:
+            return self._kernel_of_first_axis(difference).mean(1)
+        start = self._kernel_of_first_axis(torch.zeros(1, dtype=torch.int64)).mean(1)
+        if self.next_axis is not None:
+            return start * self.next_axis.positional_kernel(distances)
+        return start ** (self.ndim - 1) * self._kernel_of_first_axis(difference).mean(1)
 
     def _begin(self) -> None:
         if self.training or self.resample == "always":

@@ -261,6 +261,15 @@ def test_two_axes_multiply_their_kernels(options: dict):
     assert (found - there).abs().max() > 0.01 * found.abs().max()
 
 
+@pytest.mark.parametrize("axes", ["own", "shared"])
+@pytest.mark.parametrize("options", KINDS)
+def test_the_positional_kernel_of_two_axes_is_their_product(options: dict, axes: str):
+    encoding = SPE(4, 2, ndim=2, axes=axes, seed=0, **options)
+    first, last = kernel_of(encoding, 0).mean(1), encoding.next_axis or encoding
+    expected = torch.stack([first * kernel_of(last, d).mean(1) for d in range(5)], dim=-1).detach()
+    torch.testing.assert_close(encoding.positional_kernel(5), expected, rtol=0, atol=1e-6)
+
+
 def kernel_of_axis(encoding: SPE, difference: int) -> torch.Tensor:
     return kernel_of(encoding, difference).detach()
 
