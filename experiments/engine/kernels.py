@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from torch import Tensor
+from torch import Tensor, nn
 
 from experiments.engine import checkpoints
 from experiments.engine.families import family_of
@@ -40,7 +40,7 @@ def trained_encodings(folder: Path) -> list[Encoding]:
         model = family_of(config).build(config)
     except (KeyError, OSError, OmegaConfBaseException) as error:
         raise UserError(f"the model of {folder} cannot be built ({type(error).__name__}: {error})") from error
-    encodings = {name: module for name, module in model.named_modules() if isinstance(module, Encoding)}
+    encodings = encodings_of(model)
     for name, encoding in encodings.items():
         # fairseq's models hold the library's under a prefix of theirs
         own = {key.partition(f"{name}.")[2]: value for key, value in weights.items() if f".{name}." in f".{key}"}
@@ -49,6 +49,15 @@ def trained_encodings(folder: Path) -> list[Encoding]:
         except RuntimeError as error:
             raise UserError(f"{folder}: the checkpoint does not fit its config at {name}") from error
     return list(encodings.values())
+
+
+def encodings_of(model: nn.Module) -> dict[str, Encoding]:
+    """The encodings of a model's layers by their names; an encoding that is a part of another is left out."""
+    found: dict[str, Encoding] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, Encoding) and not any(name.startswith(f"{outer}.") for outer in found):
+            found[name] = module
+    return found
 
 
 @torch.no_grad()

@@ -58,5 +58,8 @@ def draw_heat_map(kernels: Sequence[tuple[str, np.ndarray]], stem: Path, title: 
 def _kernel(folder: Path, config: dict) -> np.ndarray:
     from experiments.engine.kernels import trained_kernels  # torch and fairseq: other figures do without
 
-    length = (config.get("recipe") or {}).get("tokens_per_sample") or DISTANCES
+    recipe, model = config.get("recipe") or {}, config.get("model") or {}
+    length = recipe.get("tokens_per_sample") or recipe.get("max_length") or DISTANCES
+    if "patch_size" in model:
+        length = model["image_size"] // model["patch_size"]
     return trained_kernels(folder, min(DISTANCES, length)).numpy()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
-from experiments.engine.kernels import kernel
+from experiments.engine.kernels import encodings_of, kernel
 from lrpe.encodings import build_encoding
 
 
@@ -47,3 +48,9 @@ def test_no_encoding_sees_no_distance_and_faulty_spe_neither() -> None:
     spe = build_encoding("spe", head_dim=4, num_heads=1, axis="batch", seed=1)
     torch.testing.assert_close(kernel(spe, 5), torch.ones(1, 5).double())
     assert kernel(build_encoding("spe", head_dim=4, num_heads=1, seed=1), 64)[0, -1] < 0.999
+
+
+def test_a_layer_has_one_kernel_though_an_encoding_of_two_axes_has_parts() -> None:
+    layers = nn.ModuleList(build_encoding("spe", head_dim=4, num_heads=1, ndim=2, seed=1) for _ in range(2))
+    assert list(encodings_of(layers)) == ["0", "1"]
+    assert all(kernel(encoding, 5)[0, 0] == 1 for encoding in layers)
