@@ -70,7 +70,7 @@ def test_a_finished_run_is_not_done_again(unbroken: Path, tiny_data: Path) -> No
     assert (unbroken / "record.json").stat().st_mtime_ns == before
 
 
-@pytest.mark.parametrize("update", [1, pytest.param(6, marks=pytest.mark.slow), 9])
+@pytest.mark.parametrize("update", [*(pytest.param(early, marks=pytest.mark.slow) for early in (1, 6)), 9])
 def test_killed_and_restarted_equals_unbroken(update: int, unbroken: Path, tiny_data: Path, tmp_path: Path) -> None:
     kill_at(update, tiny_data, tmp_path, [*TINY, "encoding=lrpe_unitary_learned"])
     broken = only_run(tmp_path)
@@ -82,7 +82,7 @@ def test_killed_and_restarted_equals_unbroken(update: int, unbroken: Path, tiny_
     assert record_of(broken)["metrics"] == record_of(unbroken)["metrics"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGUSR1, marks=pytest.mark.slow)])
 def test_a_warning_writes_a_checkpoint_at_once_and_asks_for_requeueing(
     number: int, unbroken: Path, tiny_data: Path, tmp_path: Path
 ) -> None:

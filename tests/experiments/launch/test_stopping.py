@@ -53,7 +53,8 @@ def test_a_signal_before_training_ends_the_command_in_order(number: signal.Signa
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGUSR1, marks=pytest.mark.slow)]
+    "number",
+    [signal.SIGINT, *(pytest.param(other, marks=pytest.mark.slow) for other in (signal.SIGTERM, signal.SIGUSR1))],
 )
 def test_a_signal_to_a_parallel_sweep_saves_every_run_and_leaves_no_orphan(
     number: signal.Signals, tiny_data: Path, tmp_path: Path
