@@ -34,7 +34,7 @@ TABLE = ROOT / "build" / "faults.md"
 # Folders whose tests need no training run, browser or interpreter of kernels.
 FAST = (
     "tests/lrpe/attention", "tests/lrpe/encodings", "tests/lrpe/models", "tests/experiments/config",
-    "tests/experiments/util", "tests/experiments/runs", "tests/data_prep/core", "tests/data_prep/sentence_tasks",
+    "tests/experiments/util", "tests/experiments/runs", "tests/data_prep/core",
 )  # fmt: skip
 
 
