@@ -38,6 +38,11 @@ _CLOCK = re.compile(r"\$\{now:[^${}]*\}")
 _RESOLVES = re.compile(r"\$\{.*:", re.DOTALL)
 
 
+def key_of(word: str) -> str:
+    """``recipe.learning_rate`` of ``+recipe.learning_rate=1``."""
+    return word.partition("=")[0].lstrip("+~")
+
+
 def refuse_reaching(override: Override) -> None:
     """Refuse an override that could call something, read the environment, carry a secret into a record, or change how
     hydra itself works.

@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from experiments.config.effect import refuse_without_effect
+from experiments.config.overrides import key_of
 from experiments.launch.tasks import label_of
 from experiments.runs.records import Record, load_record
 from experiments.tables.request import Request
@@ -181,7 +182,7 @@ def make_plan(spec: TableSpec, request: Request, resolve: Resolve) -> Plan:
             row,
             protocol,
             seed,
-            (*(word for word in overrides if word.partition("=")[0].lstrip("+") not in where.idle), f"seed={seed}"),
+            (*(word for word in overrides if key_of(word) not in where.idle), f"seed={seed}"),
             where.folder.with_name(f"seed{seed}"),
             where.identity,
             variant,
@@ -239,7 +240,7 @@ def _overrides(spec: TableSpec, request: Request, row: Row, protocol: str, varia
 def _refuse_idle(request: Request, rows: Sequence[Mapping[str, str]]) -> None:
     """Refuse an override that no row reads."""
     for word in request.overrides:
-        key = word.partition("=")[0].lstrip("+")
+        key = key_of(word)
         if all(key in idle for idle in rows):
             refuse_without_effect({key: rows[0][key]})
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from experiments.config.overrides import MAX_SWEEP_RUNS
+from experiments.config.overrides import MAX_SWEEP_RUNS, key_of
 from experiments.launch.launching import KEYS, Launching, is_launcher_word, parse_launching
 from experiments.tables.spec import CONF, table_names
 from experiments.util.errors import UserError, nearest
@@ -136,7 +136,7 @@ def _checked(word: str, key: str) -> str:
 
 
 def _is_scientific(word: str) -> bool:
-    key = word.partition("=")[0].lstrip("+~")
+    key = key_of(word)
     if key.startswith("engine.fairseq"):
         return True
     return not any(key == other or key.startswith(other + ".") for other in _NOT_SCIENTIFIC)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from experiments.config.overrides import key_of
 from experiments.tables.plan import Plan
 from experiments.tables.reference import Figure, read_figures
 from experiments.tables.spec import CONF, ROOT, TableSpec, load_table, table_names
@@ -77,7 +78,7 @@ def _load(path: Path, spec: TableSpec) -> Sibling:
 
 def figures_beside(plan: Plan, siblings: Sequence[Sibling]) -> Siblings:
     """The figures that stand beside a plan's runs: {number of the sibling: figure} by (row, protocol, column)."""
-    words = [word.lstrip("+~").partition("=")[0] for word in plan.request.overrides]
+    words = [key_of(word) for word in plan.request.overrides]
     if any(word == "model" or word.startswith(CHANGING) for word in words):
         return {}
     found: dict[tuple[str, str, str], dict[int, Figure]] = {}

@@ -10,6 +10,7 @@ from optuna.distributions import BaseDistribution
 
 from experiments.config import compose
 from experiments.config.groups import groups
+from experiments.config.overrides import key_of
 from experiments.launch.launching import KEYS, Launching, is_launcher_word, parse_launching
 from experiments.runs.comparison import is_place
 from experiments.tuning.space import as_overrides, corners, is_varied, parse_distribution
@@ -85,7 +86,7 @@ def parse_request(words: Sequence[str]) -> Request:
         trials=_number("trials", given.get("trials", "20"), smallest=1),
         sampler_seed=_number("sampler_seed", given.get("sampler_seed", "1"), smallest=0),
         launching=_launching(given, settings),
-        fixed=tuple(sorted(word for word in overrides if word.startswith("seed=") or not is_place(_key(word)))),
+        fixed=tuple(sorted(word for word in overrides if word.startswith("seed=") or not is_place(key_of(word)))),
     )
 
 
@@ -108,7 +109,3 @@ def _number(key: str, value: str, smallest: int) -> int:
     if not value.isdecimal() or not smallest <= int(value) <= MAX_INT:
         raise UserError(f"{key}={value}: expected a whole number of at least {smallest} and at most {MAX_INT}")
     return int(value)
-
-
-def _key(word: str) -> str:
-    return word.partition("=")[0].lstrip("+~")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.config import compose_row, run_directory
+from experiments.config.overrides import key_of
 from experiments.launch.executors import Outcome
 from experiments.launch.exit_codes import code_after
 from experiments.launch.processes import Stopped, stopping_on_signals
@@ -77,7 +78,7 @@ def run_all(
         own = shlex.join(word for word in words if word not in common)
         try:
             config, idle = compose_row(words)
-            read = tuple(word for word in words if word.partition("=")[0].lstrip("+") not in idle)
+            read = tuple(word for word in words if key_of(word) not in idle)
             run = SweptRun(read, run_directory(config), job, own)
         except UserError as error:  # of this run; the others are submitted
             _say(f"{own}: {error}")
