@@ -115,7 +115,7 @@ def test_trials_are_runs_and_the_best_is_named(tmp_path: Path) -> None:
     assert {trial.params["recipe.learning_rate"] for trial in trials(tmp_path)} == set(trainer.rates)
 
 
-def test_two_workers_that_draw_the_same_train_it_once(tmp_path: Path) -> None:
+def test_two_workers_that_draw_the_same_train_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second waits for the first one's run, and has its value."""
     words = ["recipe.learning_rate=choice(1e-2,1e-3)", "trials=4"]
     others = RunFolder(place(["recipe.learning_rate=1e-2", f"paths.results={tmp_path}"]))
@@ -128,15 +128,19 @@ def test_two_workers_that_draw_the_same_train_it_once(tmp_path: Path) -> None:
             others.begin({"experiment": "alm", "encoding": "rope", "seed": 1, "identity": "0123abcd"}, manifest={})
             others.close("finished", to_update=1, metrics={"valid_loss": 0.5, "valid_accuracy": 0.0})
 
+    def holder_named(_: RunFolder) -> str:
+        release.set()  # the second waits now
+        return "another worker"
+
     holder = threading.Thread(target=hold)
     holder.start()
     assert ready.wait(60)
-    threading.Timer(0.5, release.set).start()
+    monkeypatch.setattr(RunFolder, "holder", holder_named)
     trainer = Trainer()
     code, text = tune(trainer, *words)
     holder.join()
     assert code == 0, text
-    assert text.count(": in use by") == 1
+    assert text.count(": in use by another worker; waiting for it") == 1
     assert trainer.rates == [1e-3]
     values = {(trial.params["recipe.learning_rate"], trial.value) for trial in trials(tmp_path)}
     assert values == {("1e-2", 0.5), ("1e-3", 0.25)}
