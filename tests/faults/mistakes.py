@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ REMEDY = re.compile(
     r"did you mean|all keys|expected|there (is|are): |(choices|keys|valid|(rows|columns) of \w+): |key=value"
     r"|at (least|most) \d|leave (it|out|one) |\b(use|give|set|add|adds|lower|run|takes?) \w|-- ?help"
 )
+
+QUOTED = re.compile(r"in a value needs quotes of its own: (.+)")
 
 
 def mutate(words: Sequence[str], conflicts: Sequence[str], draw: random.Random) -> tuple[list[str], str]:
@@ -59,7 +62,11 @@ def names(message: str, changed: str) -> bool:
 
 
 def remedies(message: str) -> bool:
-    """Whether a message says what to write instead: the nearest name, the choices, a type or a range."""
+    """Whether a message says what to write instead: the nearest name, the choices, a type or a range, or the word as a
+    shell takes it, which then has to be one that hydra reads."""
+    if quoted := QUOTED.search(message):
+        (word,) = shlex.split(quoted[1])
+        return OverridesParser.create().parse_override(word).value() is not None
     return REMEDY.search(message) is not None
 
 
