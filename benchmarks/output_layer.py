@@ -102,25 +102,27 @@ def measure() -> list[dict[str, Any]]:
     ]
 
 
-def _table(kind: Any, what: str, name: str, words: int, rounds: int) -> dict[str, Any]:
-    alternatives = losses() if kind is OutputLayer else {FAIRSEQ: fairseq, OURS: chunked}
-    peaks = {}
-    for case, loss in alternatives.items():
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            peaks[case] = pool.apply(peak, (kind, words, loss))
+def _times(kind: Any, words: int, alternatives: dict[str, Loss], title: str, rounds: int) -> dict[str, Any]:
     step = kind(words, fairseq)  # one problem for all: the weights of several would not fit a small machine
 
     def run(loss: Loss) -> None:
         step.loss = loss
         step()
 
-    table = compare(
-        f"{what}, {words:,} words ({name}), {TOKENS:,} tokens, float32",
-        {case: lambda loss=loss: run(loss) for case, loss in alternatives.items()},
-        reference=FAIRSEQ,
-        rounds=rounds,
-        warm=1,
-    )
+    cases = {case: lambda loss=loss: run(loss) for case, loss in alternatives.items()}
+    return compare(title, cases, reference=FAIRSEQ, rounds=rounds, warm=1)
+
+
+def _table(kind: Any, what: str, name: str, words: int, rounds: int) -> dict[str, Any]:
+    alternatives = losses() if kind is OutputLayer else {FAIRSEQ: fairseq, OURS: chunked}
+    peaks = {}
+    for case, loss in alternatives.items():
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            peaks[case] = pool.apply(peak, (kind, words, loss))
+    title = f"{what}, {words:,} words ({name}), {TOKENS:,} tokens, float32"
+    # A process of its own for the times too: memory that other subjects left there hides what fresh pages cost.
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        table = pool.apply(_times, (kind, words, alternatives, title, rounds))
     base = peaks[FAIRSEQ]
     memory = [
         f"{case} {above / MEBIBYTE:,.0f} MiB ({above / base[1]:.2f}x; process {whole / MEBIBYTE:,.0f}, "
