@@ -42,7 +42,7 @@ from rich.text import Text
 from experiments.config import compose, ensure_data, run_directory
 from experiments.launch.exit_codes import REQUEUE, SIGNALLED, code_after, was_stopped
 from experiments.launch.processes import Children, Stopped, stopping_on_signals
-from experiments.runs.records import Record, RunFolder, load_record
+from experiments.runs.records import RunFolder
 from experiments.tuning.request import Request, parse_request
 from experiments.tuning.space import as_overrides
 from experiments.tuning.study import Claim, Study
@@ -105,7 +105,7 @@ def _train(study: Study, request: Request, resolve: Resolve, launch: Launch | No
     def train(number: int, folder: Path, command: Sequence[str]) -> int:
         """The command's exit code; a run that another worker drew too is waited for, and not trained again."""
         while children.wait_for(folder, f"trial {number}", lambda text: terminal.say(console, text)):
-            if _finished(folder):
+            if RunFolder(folder).finished():
                 return 0
             code = start(command)
             if not RunFolder(folder).held():  # else another worker took the run in between
@@ -144,10 +144,10 @@ def _outcome(folder: Path, metric: str, code: int) -> tuple[float | None, str]:
         Stopped: a signal ended the run; its trial stays open.
         UserError: finished records do not have the metric.
     """
-    if (record := _finished(folder)) is None:
+    if (record := RunFolder(folder).finished()) is None:
         if was_stopped(code):
             raise Stopped(signal.SIGTERM if code == REQUEUE else code - SIGNALLED)
-        reason = (load_record(folder) or {}).get("error") or f"exit code {code}; its message is above"
+        reason = (RunFolder(folder).load() or {}).get("error") or f"exit code {code}; its message is above"
         return None, f"failed ({reason})"
     if metric not in record["metrics"]:
         raise UserError(f"metric={metric}: {folder} has none such (it has: {', '.join(record['metrics'])})")
@@ -155,11 +155,6 @@ def _outcome(folder: Path, metric: str, code: int) -> tuple[float | None, str]:
     if value is None or not math.isfinite(value):
         return None, f"diverged: {metric} is not finite"
     return float(value), ""
-
-
-def _finished(folder: Path) -> Record | None:
-    record = load_record(folder)
-    return record if record is not None and record.finished else None
 
 
 def _said(claim: Claim, metric: str, value: float | None, problem: str) -> str:

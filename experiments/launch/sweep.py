@@ -102,5 +102,4 @@ def _finished_elsewhere(folder: Path) -> bool:
     """Wait until nobody trains the run; whether it is finished then."""
     run = RunFolder(folder)
     with run.lock(wait=True):
-        record = run.load()
-    return record is not None and record.finished
+        return run.finished() is not None

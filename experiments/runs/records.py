@@ -86,6 +86,11 @@ class RunFolder:
         """The record as it stands, or None before the first :meth:`begin`."""
         return load_record(self.path)
 
+    def finished(self) -> Record | None:
+        """The record of a run that is finished, else None."""
+        record = self.load()
+        return record if record is not None and record.finished else None
+
     def write_config(self, text: str) -> None:
         write_atomically(self.config_path, text)
 

@@ -53,8 +53,7 @@ class SweptRun:
         return RunFolder(self.folder).load()
 
     def done(self) -> bool:
-        record = self.record()
-        return record is not None and record.finished
+        return RunFolder(self.folder).finished() is not None
 
 
 def run_all(
