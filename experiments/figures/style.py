@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
+from PIL import Image
 
 from experiments.util.files import write_atomically
 
@@ -23,6 +24,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "*", "h")
 MARKERS_PER_CURVE = 6
 BAND_OPACITY = 0.18
 WIDE = 8  # times the smallest value
+DPI = 160
 # Without these a file holds the time and random names, and differs at every drawing.
 _REPRODUCIBLE = {"svg.hashsalt": "lrpe", "svg.fonttype": "none", "font.family": "DejaVu Sans", "pdf.fonttype": 42}
 _METADATA: dict[str, dict[str, None]] = {
@@ -57,10 +59,22 @@ def save(figure: Figure, stem: Path, formats: Sequence[str] = ("png", "pdf")) ->
     for kind in formats:
         path = stem.with_name(f"{stem.name}.{kind}")
         drawn = io.BytesIO()
-        figure.savefig(drawn, format=kind, dpi=160, metadata=_METADATA[kind])
-        write_atomically(path, drawn.getvalue())  # two tables may draw it at once
+        figure.savefig(drawn, format=kind, dpi=DPI, metadata=_METADATA[kind])
+        content = with_palette(drawn) if kind == "png" else drawn.getvalue()
+        write_atomically(path, content)  # two tables may draw it at once
         paths.append(path)
     return paths
+
+
+def with_palette(png: io.BytesIO) -> bytes:
+    """The same picture in 256 colors, a third of the bytes: figures are kept in git beside their records."""
+    small = io.BytesIO()
+    with Image.open(png) as image:
+        # A palette by frequency would leave a color bar, few pixels each, in steps.
+        method, dither = Image.Quantize.MAXCOVERAGE, Image.Dither.NONE
+        colors = image.convert("RGB").quantize(256, method=method, kmeans=1, dither=dither)
+    colors.save(small, "png", optimize=True, dpi=(DPI, DPI))
+    return small.getvalue()
 
 
 def clean(axes: Axes) -> None:

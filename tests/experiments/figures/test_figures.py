@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from experiments.figures import Series, curve_of, draw_training_curves
-from experiments.figures.style import look
+from experiments.figures.style import look, new_figure, with_palette
 
 
 def history(scale: float, updates: range = range(10, 60, 10)) -> list[dict[str, Any]]:
@@ -69,3 +71,16 @@ def test_more_encodings_than_colors_stay_distinct() -> None:
     looks = [look(index) for index in range(56)]
     assert len({(each["color"], each["linestyle"]) for each in looks[:21]}) == 21
     assert len({(each["color"], each["marker"]) for each in looks}) == 56
+
+
+def test_a_palette_keeps_a_color_bar_of_256_steps_beside_text() -> None:
+    drawn = io.BytesIO()
+    with new_figure(4, 3) as figure:
+        axes = figure.subplots()
+        axes.set_title("tr(W) relative to distance 0")
+        figure.colorbar(axes.imshow(np.random.default_rng(0).random((2, 40)), cmap="RdBu", vmin=-1, vmax=1), ax=axes)
+        figure.savefig(drawn, format="png", dpi=160)
+    with Image.open(drawn) as image, Image.open(io.BytesIO(with_palette(drawn))) as small:
+        before, after = (np.asarray(one.convert("RGB")).astype(int) for one in (image, small))
+    assert small.mode == "P"
+    assert np.abs(before - after).max() <= 8
