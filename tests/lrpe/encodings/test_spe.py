@@ -6,39 +6,15 @@ import math
 
 import pytest
 import torch
-from torch.nn import functional as F
 
 from lrpe.encodings import SPE
-from lrpe.encodings.parts.spe_noise import gaussian
 from tests.lrpe.encodings.encoding_cases import random_vectors, scores
-
-KINDS = [{"kind": "sine", "num_sines": 2}, {"kind": "conv", "kernel_size": 4}]
+from tests.lrpe.encodings.spe_cases import KINDS, kernel_of
 
 
 def state_of(generator_seed: int) -> torch.Tensor:
     torch.manual_seed(generator_seed)
     return torch.get_rng_state()
-
-
-def kernel_of(encoding: SPE, difference: int) -> torch.Tensor:
-    """The covariance of a query's and a key's code at s - t = difference, written out: (heads, head_dim)."""
-    codes = encoding.codes
-    if hasattr(codes, "gains"):
-        turns = torch.sigmoid(codes.frequencies.double()) / 2
-        waves = torch.cos(2 * math.pi * turns * difference + codes.offsets.double())
-        covariance = (F.softplus(codes.gains.double()) ** 2 * waves).sum(-1) / (2 * codes.gains.shape[-1])
-    else:
-        size = codes.query_kernel.shape[-1]
-        covariance = torch.zeros(encoding.num_heads, encoding.head_dim, dtype=torch.float64)
-        for i in range(size):
-            for j in range(size):
-                # z(s + i) and z(t + j) are the same number where s + i = t + j.
-                if difference + i == j:
-                    covariance += codes.query_kernel[..., i].double() * codes.key_kernel[..., j].double()
-    if encoding.gate is not None:
-        gate = torch.sigmoid(encoding.gate.double())
-        covariance = gate * covariance + (1 - gate)
-    return math.sqrt(encoding.output_dim / encoding.head_dim) * covariance
 
 
 @pytest.mark.parametrize("options", KINDS)
@@ -191,32 +167,6 @@ def test_the_initial_parameters_have_the_published_distribution():
     assert kernels.mean().item() == pytest.approx(math.sqrt(2 / 8) / 2, rel=0.2)
 
 
-def test_noise_is_standard_normal_and_uncorrelated():
-    noise = gaussian(torch.tensor(5), 0, torch.arange(400), 1001).double()
-    count = noise.numel()
-    assert noise.shape == (400, 1001)
-    assert abs(noise.mean().item()) < 5 / math.sqrt(count)
-    assert abs(noise.var().item() - 1) < 5 * math.sqrt(2 / count)
-    assert abs((noise**4).mean().item() - 3) < 5 * math.sqrt(96 / count)
-    for one, other in (
-        (noise[:, 1:], noise[:, :-1]),
-        (noise[1:], noise[:-1]),
-        (noise[:, ::2][:, :500], noise[:, 1::2]),
-    ):
-        assert abs((one * other).mean().item()) < 5 / math.sqrt(one.numel())
-    below = (noise < 1).double().mean().item()
-    assert below == pytest.approx(0.841345, abs=5 * math.sqrt(0.13 / count))
-
-
-def test_noise_is_a_function_of_key_stream_row_and_column():
-    key = torch.tensor(5)
-    noise = gaussian(key, 0, torch.arange(-3, 50), 10)
-    assert torch.equal(gaussian(key, 0, torch.tensor([40, -3, 7]), 10), noise[[43, 0, 10]])
-    assert (gaussian(key, 1, torch.arange(-3, 50), 10) != noise).all()
-    assert (gaussian(key + 1, 0, torch.arange(-3, 50), 10) != noise).all()
-    assert noise.flatten().unique().numel() == noise.numel()
-
-
 @pytest.mark.parametrize("options", KINDS)
 def test_noise_is_the_same_in_every_computing_dtype(options: dict):
     encoding = SPE(6, 2, seed=0, **options).eval()
@@ -242,73 +192,3 @@ def test_spe_has_no_matrix():
 
 def test_angles_of_the_sines_are_marked_against_weight_decay():
     assert SPE(6, 2).no_weight_decay() == {"codes.frequencies", "codes.offsets"}
-
-
-@pytest.mark.parametrize("options", KINDS)
-def test_two_axes_multiply_their_kernels(options: dict):
-    """E<q'', k''> = (sum_d q_d k_d kernel1_d(rows)) mean_r kernel2_r(columns): relative in each axis, none swapped."""
-    encoding = SPE(2, 1, ndim=2, num_realizations=1500, seed=0, **options).double().eval()
-    query, key = random_vectors(1, 1, 3, 2).abs() + 1, random_vectors(1, 1, 3, 2, seed=1).abs() + 1
-    positions = torch.tensor([[0, 0], [2, 1], [1, 5]])
-    found = scores(*encoding(query, key, positions=positions))[0, 0].detach()
-    rows = torch.stack([kernel_of_axis(encoding, d) for d in range(-2, 3)], dim=-1)
-    columns = torch.stack([kernel_of(encoding.next_axis, d).mean() for d in range(-5, 6)])
-    for s, t in ((s, t) for s in range(3) for t in range(3)):
-        row, column = (positions[s] - positions[t]).tolist()
-        expected = (query[0, 0, s] * key[0, 0, t] * rows[0, :, row + 2]).sum() * columns[column + 5]
-        assert abs(found[s, t] - expected) < 0.15 * found.abs().max()
-    there = scores(*encoding(query, key, positions=positions.flip(-1)))[0, 0].detach()
-    assert (found - there).abs().max() > 0.01 * found.abs().max()
-
-
-@pytest.mark.parametrize("axes", ["own", "shared"])
-@pytest.mark.parametrize("options", KINDS)
-def test_the_positional_kernel_of_two_axes_is_their_product(options: dict, axes: str):
-    encoding = SPE(4, 2, ndim=2, axes=axes, seed=0, **options)
-    first, last = kernel_of(encoding, 0).mean(1), encoding.next_axis or encoding
-    expected = torch.stack([first * kernel_of(last, d).mean(1) for d in range(5)], dim=-1).detach()
-    torch.testing.assert_close(encoding.positional_kernel(5), expected, rtol=0, atol=1e-6)
-
-
-def kernel_of_axis(encoding: SPE, difference: int) -> torch.Tensor:
-    return kernel_of(encoding, difference).detach()
-
-
-@pytest.mark.parametrize("options", KINDS)
-def test_a_part_of_an_image_gets_the_codes_it_has_in_the_whole(options: dict):
-    encoding = SPE(4, 2, ndim=2, seed=0, **options).eval()
-    grid = torch.cartesian_prod(torch.arange(4), torch.arange(3))
-    x = random_vectors(1, 2, 12, 4, dtype=torch.float32)
-    whole = encoding.encode_key(x, positions=grid)
-    torch.testing.assert_close(encoding.encode_key(x[:, :, 5:7], positions=grid[5:7]), whole[:, :, 5:7])
-
-
-@pytest.mark.parametrize("options", KINDS)
-def test_shared_axes_have_one_set_of_parameters_and_noise_of_their_own(options: dict):
-    """The published image models: half of the parameters; a row's offset is no column's in one realization."""
-    shared, own = (SPE(4, 2, ndim=2, axes=axes, seed=0, **options) for axes in ("shared", "own"))
-    one = SPE(4, 2, seed=0, **options)
-    counts = [sum(parameter.numel() for parameter in encoding.parameters()) for encoding in (one, shared, own)]
-    assert counts[1] == counts[0]
-    assert counts[2] == 2 * counts[0]
-    x = random_vectors(1, 2, 1, 4).expand(1, 2, 2, 4)
-    across = shared.encode_query(x, positions=torch.tensor([[0, 3], [3, 0]]))[0]
-    assert not torch.allclose(across[:, 0], across[:, 1])
-
-
-def test_shared_axes_are_relative_on_average():
-    """The mean over 300 realizations at three patches, and at the same patches moved: within 4.5 standard errors."""
-    encoding = SPE(4, 2, ndim=2, axes="shared", seed=0)
-    query, key = random_vectors(1, 2, 3, 4).abs() + 1, random_vectors(1, 2, 3, 4, seed=1).abs() + 1
-    patches, samples = torch.tensor([[0, 0], [2, 1], [1, 5]]), []
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for positions in (patches, patches + torch.tensor([7, 3])):
-            samples.append(torch.stack([scores(*encoding(query, key, positions=positions)) for _ in range(300)]))
-    error = sum(sample.var(0) / 300 for sample in samples).sqrt()
-    assert ((samples[0].mean(0) - samples[1].mean(0)).abs() < 4.5 * error).all()
-
-
-def test_shared_axes_need_as_many_realizations_as_features():
-    with pytest.raises(ValueError, match="num_realizations = head_dim = 4, got 6"):
-        SPE(4, 2, ndim=2, axes="shared", num_realizations=6)
