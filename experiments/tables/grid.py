@@ -55,8 +55,7 @@ def _measured(cell: Cell, column: Column) -> Text:
         return Text(EMPTY)
     return Text(
         f"{cell.mean:,.{column.digits}f}",
-        # Equal values, such as parameter counts, have no spread to speak of.
-        spread=f"{cell.std:,.{column.digits}f}" if cell.std else None,
+        spread=None if cell.std is None or column.is_a_count else f"{cell.std:,.{column.digits}f}",
         note=f"{cell.seeds}/{cell.wanted}" if cell.seeds < cell.wanted else None,
         bold=cell.best,
         underlined=cell.near_best,

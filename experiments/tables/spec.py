@@ -48,6 +48,11 @@ class Column:
         group, _, last = self.metric.rpartition(".")
         return group if last == "total" else last
 
+    @property
+    def is_a_count(self) -> bool:
+        """Parameters: the same for every seed, so that a spread of 0 would say nothing."""
+        return self.metric.startswith("parameters.")
+
     def has(self, row: str) -> bool:
         return not self.rows or row in self.rows
 

@@ -30,7 +30,7 @@ def test_cells_as_text() -> None:
     grid = grid_of({"none": [9.0, 10.0, 11.0], "rope": [10.5]}, {("none", "test_perplexity"): Figure(10.004)})
     assert grid.headers == ("Encoding", "Test ppl", "Δ none", "paper", "Δ paper", "Tokens/s", "Parameters (M)")
     texts = [[text.plain for text in cells] for _, cells in grid.rows]
-    assert texts[0] == ["10.00 ± 1.00", "—", "10.00", "0.00", "100", "2.5"]
+    assert texts[0] == ["10.00 ± 1.00", "—", "10.00", "0.00", "100 ± 0", "2.5"], "parameters have no spread"
     assert texts[1] == ["10.50 (1/3)", "+0.50", "—", "—", "100 (1/3)", "2.5 (1/3)"]
     assert texts[2] == ["—"] * 6
 
@@ -55,7 +55,7 @@ def test_markdown_by_hand() -> None:
     lines = text.splitlines()
     assert lines[2] == "| Encoding | Test ppl | Δ none | Tokens/s | Parameters (M) |"
     assert lines[3] == "| --- | ---: | ---: | ---: | ---: |"
-    assert lines[4] == "| Label none | **10.00** ± 1.00 | — | **100** | 2.5 |"
+    assert lines[4] == "| Label none | **10.00** ± 1.00 | — | **100** ± 0 | 2.5 |"
     assert lines[5].startswith("| Label rope | <u>10.50</u> (1/3) | +0.50 |")
     assert lines[-1] == "- a note"
 
