@@ -70,7 +70,8 @@ def draw_training_curves(series: Sequence[Series], stem: Path, title: str) -> li
     """
     if not any(row for one in series for row in one.histories):
         return []
-    with style.new_figure(11, 4.2) as figure:
+    many = len(series) > style.IN_A_CORNER
+    with style.new_figure(14 if many else 11, max(4.2, 0.22 * len(series))) as figure:
         left, right = figure.subplots(1, 2)
         quantity = validation_quantity(series)
         _draw(left, series, "valid", quantity)
@@ -83,7 +84,10 @@ def draw_training_curves(series: Sequence[Series], stem: Path, title: str) -> li
         )
         for axes in (left, right):
             style.clean(axes)
-        left.legend(frameon=False, fontsize="small")
+        if many:
+            figure.legend(*left.get_legend_handles_labels(), loc="outside right upper", frameon=False, fontsize="small")
+        else:
+            left.legend(frameon=False, fontsize="small")
         figure.suptitle(style.literal(title))
         return style.save(figure, stem.with_name(f"{stem.name}-curves"), style.FORMATS)
 

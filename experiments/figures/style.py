@@ -22,6 +22,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "*", "h")
 MARKERS_PER_CURVE = 6
+IN_A_CORNER = 12  # lines of a legend, at most
 BAND_OPACITY = 0.18
 WIDE = 8  # times the smallest value
 DPI = 160

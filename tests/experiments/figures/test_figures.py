@@ -55,6 +55,22 @@ def test_all_three_formats_are_drawn_and_reproducible(tmp_path: Path) -> None:
         assert len(image.convert("RGB").getcolors(10**6) or []) > 50, "there is something on it"
 
 
+def test_a_legend_of_many_lines_stands_beside_the_curves(tmp_path: Path) -> None:
+    few, many = (
+        draw_training_curves(
+            [Series(f"row {index}", [history(1.0)]) for index in range(count)], tmp_path / str(count), "t"
+        )
+        for count in (3, 30)
+    )
+    heights = []
+    for paths in (few, many):
+        with Image.open(paths[0]) as image:
+            # The left axes' vertical line is the longest dark one: it has to keep its length beside a long legend.
+            dark = np.asarray(image.convert("L")) < 60
+            heights.append(dark.sum(0).max() / dark.shape[0])
+    assert min(heights) > 0.7
+
+
 def test_a_band_is_drawn_for_several_seeds_only(tmp_path: Path) -> None:
     one = draw_training_curves([Series("a", [history(1.0)])], tmp_path / "one", "t")[2].read_text()
     two = draw_training_curves([Series("a", [history(1.0), history(2.0)])], tmp_path / "two", "t")[2].read_text()
