@@ -21,11 +21,11 @@ from experiments.engine.families import family_of_checkpoint
 from experiments.util.errors import UserError
 from lrpe import DecoderLM, MaskedLM, TextClassifier, VisionTransformer
 from tests.experiments.conftest import TINY, TINY_BLM, TINY_GLUE, only_run, run_module
+from tests.experiments.engine.glue.support import write_tables
 from tests.experiments.engine.hub_server import HubServer
 from tests.experiments.engine.imagenet.conftest import TINY as TINY_IMAGES
 from tests.experiments.engine.imagenet.conftest import image_data  # noqa: F401 - a fixture
 from tests.experiments.engine.support import record_of
-from tests.experiments.engine.test_glue import write_tables
 
 ONCE = ["recipe.max_update=2", "recipe.warmup_updates=1", "recipe.validate_interval_updates=2"]
 COUNTED = ("recipe.epochs", "recipe.warmup_epochs", "recipe.validate")  # what ONCE says otherwise

@@ -23,9 +23,9 @@ from experiments.engine.nonfinite import CheckedTrainer
 from experiments.engine.translate import fairseq_config
 from lrpe.ops import linear_cross_entropy
 from tests.experiments.conftest import TINY, TINY_BLM, TINY_GLUE
+from tests.experiments.engine.glue.conftest import data as glue_data  # noqa: F401 - a fixture
 from tests.experiments.engine.imagenet.conftest import TINY as TINY_IMAGES
 from tests.experiments.engine.imagenet.conftest import image_data  # noqa: F401 - a fixture
-from tests.experiments.engine.test_glue import data as glue_data  # noqa: F401 - a fixture
 
 WAITING = {
     *("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equal", "unique_dim", "_unique2", "bincount"),
