@@ -15,12 +15,11 @@ import torch
 from omegaconf import OmegaConf
 
 from experiments.engine import optimizer  # noqa: F401 - registers itself
-from experiments.engine.distributed import DistributedContext
 from experiments.engine.families import family_of
 from experiments.engine.translate import fairseq_config
 from tests.experiments.config.conftest import Composed
+from tests.experiments.engine.support import ONE
 
-ONE = DistributedContext(rank=0, local_rank=0, world_size=1, cuda=False)
 PROTOCOLS = ("published", "controlled")
 FAMILIES = ("alm", "blm", "glue", "imagenet")
 Pair = tuple[Any, Any]

@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 import torch
 
+from experiments.engine.distributed import DistributedContext
 from tests.experiments.conftest import ROOT, environment
 
+ONE = DistributedContext(rank=0, local_rank=0, world_size=1, cuda=False)  # one process, no card
 COMPARED = (
     *("update", "tokens", "sentences", "split", "loss", "perplexity", "accuracy", "f1"),
     *("learning_rate", "gradient_norm", "epoch", "clamped_denominators"),

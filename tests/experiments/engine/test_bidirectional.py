@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.config import compose
-from experiments.engine.distributed import DistributedContext
 from experiments.engine.families import family_of
 from experiments.engine.families.blm.pieces import Pieces
 from experiments.engine.families.blm.task import LRPEMaskedLMTask
@@ -21,6 +20,7 @@ from experiments.engine.model_config import model_values
 from experiments.engine.translate import fairseq_config
 from tests.experiments.conftest import TINY_BLM, only_run, run_module
 from tests.experiments.engine.support import (
+    ONE,
     close_weights,
     curve_of,
     kill_at,
@@ -30,7 +30,6 @@ from tests.experiments.engine.support import (
 )
 
 ENCODING = "encoding=lrpe_unitary_learned"
-ONE = DistributedContext(rank=0, local_rank=0, world_size=1, cuda=False)
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,11 @@ from fairseq import tasks
 
 from experiments.config import compose
 from experiments.engine import optimizer  # noqa: F401 - registers itself
-from experiments.engine.distributed import DistributedContext
 from experiments.engine.model_config import model_values
 from experiments.engine.translate import accumulation, fairseq_config
 from experiments.engine.update_batches import update_batches
 from experiments.util.errors import UserError
-
-ONE = DistributedContext(rank=0, local_rank=0, world_size=1, cuda=False)
+from tests.experiments.engine.support import ONE
 
 
 def paper(data: Path, *overrides: str) -> Any:

@@ -7,16 +7,13 @@ from pathlib import Path
 import pytest
 
 from experiments.config import compose
-from experiments.engine.distributed import DistributedContext
 from experiments.engine.families.glue.task import LRPESentencePredictionTask
 from experiments.engine.translate import fairseq_config
 from experiments.runs.store import scan
 from experiments.runs.verification import problems
 from tests.experiments.conftest import TINY_GLUE, only_run, run_module
 from tests.experiments.engine.glue.support import ENCODING, TASK_ROWS
-from tests.experiments.engine.support import close_weights, curve_of, kill_at, record_of, same_weights, weights_of
-
-ONE = DistributedContext(rank=0, local_rank=0, world_size=1, cuda=False)
+from tests.experiments.engine.support import ONE, close_weights, curve_of, kill_at, record_of, same_weights, weights_of
 
 
 def test_every_run_is_found_where_its_record_says(results: Path) -> None:

@@ -11,7 +11,6 @@ from data_prep.core.manifest import sha256_of
 from experiments.config import compose, identity, run_directory
 from experiments.config.pretraining import pretraining_config
 from experiments.engine import checkpoints
-from experiments.engine.distributed import DistributedContext
 from experiments.engine.families import family_of
 from experiments.engine.families.glue.pretrained import compare
 from experiments.engine.families.glue.task import LRPESentencePredictionTask
@@ -19,10 +18,9 @@ from experiments.engine.translate import fairseq_config
 from experiments.util.errors import UserError
 from tests.experiments.conftest import TINY_BLM, TINY_GLUE, only_run, run_module
 from tests.experiments.engine.glue.support import ENCODING
-from tests.experiments.engine.support import record_of, weights_of
+from tests.experiments.engine.support import ONE, record_of, weights_of
 
 HEAD = "classification_heads.sentence_classification_head"
-ONE = DistributedContext(rank=0, local_rank=0, world_size=1, cuda=False)
 
 
 def test_a_fine_tuning_trains_its_pretraining_first_and_names_it(results: Path) -> None:

@@ -11,15 +11,13 @@ import torch
 
 from experiments.config import compose
 from experiments.engine import optimizer  # noqa: F401 - registers itself
-from experiments.engine.distributed import DistributedContext
 from experiments.engine.families import family_of
 from experiments.engine.families.imagenet.model import LRPEVisionModel
 from experiments.engine.model_config import model_values
 from experiments.engine.translate import fairseq_config
 from experiments.util.errors import UserError
 from lrpe.models import VisionTransformer
-
-ONE = DistributedContext(rank=0, local_rank=0, world_size=1, cuda=False)
+from tests.experiments.engine.support import ONE
 
 
 def composed(data: Path, *overrides: str) -> Any:

@@ -9,7 +9,6 @@ import torch
 
 from experiments import train
 from experiments.config import compose
-from experiments.engine.distributed import DistributedContext
 from experiments.engine.families.imagenet.schedule import EpochCosine, rate
 from experiments.engine.optimizer import LRPEAdam
 from experiments.engine.patches import import_torchvision
@@ -17,9 +16,8 @@ from experiments.engine.translate import fairseq_config
 from experiments.util.errors import UserError
 from tests.experiments.conftest import environment, only_run
 from tests.experiments.engine.imagenet.conftest import TINY
-from tests.experiments.engine.support import curve_of
+from tests.experiments.engine.support import ONE, curve_of
 
-ONE = DistributedContext(rank=0, local_rank=0, world_size=1, cuda=False)
 PAPER = {"epochs": 300, "warmup_epochs": 10, "peak": 2e-3, "start": 1e-6, "end": 1e-5}
 
 
